@@ -1,0 +1,119 @@
+"""The bank: one trained autoencoder for each diffusion time, behind the denoiser's interface."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.denoiser import Denoiser, GaussianDenoiser
+from undiffuse.errors import UserError
+from undiffuse.forward import Array, ForwardProcess, as_samples
+from undiffuse.network import Architecture, Autoencoder, Weights
+from undiffuse.parametrisation import Parametrisation
+
+
+class TrainedBlock(Protocol):
+    """The weights of the consecutive times ``first..last``, which share an architecture."""
+
+    first: int
+    last: int
+    architecture: Architecture
+
+    def at(self, t: int) -> Weights:
+        """Weights of one time; read from disk where that is where they are."""
+        ...
+
+
+class MemoryBlock:
+    """A trained block whose weights are held in memory, stacked along time."""
+
+    def __init__(self, first: int, architecture: Architecture, stacked: Weights) -> None:
+        self.first = first
+        self.last = first + len(stacked.W) - 1
+        self.architecture = architecture
+        self._stacked = stacked
+
+    def at(self, t: int) -> Weights:
+        """Weights of one time."""
+        return self._stacked[t - self.first]
+
+
+class Bank(Denoiser):
+    """T single-hidden-layer autoencoders, one for each diffusion time.
+
+    ``bank[t]`` is the autoencoder of time t with its weights and Jacobian; ``bank.xi_hat(x_t, t)`` is the noise it
+    estimates, whatever it was trained to predict.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    blocks : sequence of TrainedBlock
+        Together they hold each time 1..T exactly once.
+    reference : GaussianDenoiser, optional
+        The linear theory of the training data; needed where an architecture has a skip.
+
+    Raises
+    ------
+    UserError
+        If the blocks leave a time out, hold one twice, or disagree about the dimension.
+    """
+
+    def __init__(
+        self, forward: ForwardProcess, blocks: Sequence[TrainedBlock], reference: GaussianDenoiser | None = None
+    ) -> None:
+        self.forward = forward
+        self.reference = reference
+        self._blocks = sorted(blocks, key=lambda block: block.first)
+        expected = 1
+        for block in self._blocks:
+            if block.first != expected:
+                raise UserError(f"the bank's blocks do not join: expected one from t = {expected}, got {block.first}")
+            expected = block.last + 1
+        if expected != forward.T + 1:
+            raise UserError(f"the bank holds times up to {expected - 1}, its schedule has T = {forward.T}")
+        dims = {block.architecture.dim for block in self._blocks}
+        if len(dims) != 1:
+            raise UserError(f"the bank's blocks have different dimensions: {sorted(dims)}")
+        self.dim = dims.pop()
+        self._lasts = [block.last for block in self._blocks]
+        self._parametrisations = [Parametrisation(forward, block.architecture, reference) for block in self._blocks]
+
+    def __repr__(self) -> str:
+        return f"Bank(T={len(self)}, dim={self.dim}, {self.forward!r})"
+
+    def __len__(self) -> int:
+        return self.forward.T
+
+    def __getitem__(self, t: int) -> Autoencoder:
+        """Return the autoencoder of time ``t`` in 1..T."""
+        block = self._blocks[self._index(t)]
+        return Autoencoder(block.at(t), block.architecture)
+
+    def __iter__(self) -> Iterator[Autoencoder]:
+        """Run over the autoencoders of t = 1..T."""
+        return (self[t] for t in range(1, len(self) + 1))
+
+    def parametrisation(self, t: int) -> Parametrisation:
+        """Return what links the output of time t's network to the noise."""
+        return self._parametrisations[self._index(t)]
+
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """Noise estimated by the network of time t, shape ``(n, dim)``."""
+        if np.ndim(x_t) != 2 or np.shape(x_t)[1] != self.dim:
+            raise UserError(f"x_t has shape {np.shape(x_t)}, wanted (n, {self.dim})")
+        return self.parametrisation(t).xi_hat(self[t](x_t), np.asarray(x_t), t)
+
+    def xi_jacobian(self, x_t: Array, t: int) -> NDArray[np.float64]:
+        """Jacobian of :meth:`xi_hat` at each point, shape ``(n, dim, dim)``."""
+        points = as_samples(x_t, self.dim, "x_t")
+        return self.parametrisation(t).xi_jacobian(self[t].jacobian(points), t)
+
+    def _index(self, t: int) -> int:
+        """Position of the block that holds time ``t``."""
+        if not 1 <= t <= len(self):
+            raise UserError(f"t = {t} is outside 1..{len(self)}")
+        return bisect_left(self._lasts, t)

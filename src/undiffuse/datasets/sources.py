@@ -1,0 +1,94 @@
+"""From a configuration's ``[data]`` section to training and held-out samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from undiffuse.config import ArrayData, Config, FileData, SpiralData
+from undiffuse.datasets.spiral import Spiral
+from undiffuse.errors import UserError
+from undiffuse.forward import as_samples
+from undiffuse.streams import Purpose, stream
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples to train on, samples kept apart, and, where the law of the data is known, more of them.
+
+    Attributes
+    ----------
+    train, held_out : (n, dim)
+    fresh : callable or None
+        ``fresh(n, rng)`` draws ``n`` new samples from the true law.
+    spiral : Spiral or None
+        The curve, when the data lie on one.
+    """
+
+    train: Floats
+    held_out: Floats
+    fresh: Callable[[int, np.random.Generator], Floats] | None = None
+    spiral: Spiral | None = None
+
+    @property
+    def dim(self) -> int:
+        """Number of variables."""
+        return self.train.shape[1]
+
+
+def load(config: Config, samples: ArrayLike | None = None) -> Dataset:
+    """Make or read the data a configuration names; ``samples`` are those of an ``array`` section.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or is not a finite ``(n, dim)`` array, or there are too few samples for a minibatch.
+    """
+    section = config.data
+    if isinstance(section, SpiralData):
+        curve = Spiral(section.turns, section.noise)
+        rng = stream(config.seed, Purpose.DATA)
+        train = curve.sample(section.n, rng)
+        data = Dataset(train, curve.sample(section.held_out, rng), curve.sample, curve)
+    elif isinstance(section, FileData):
+        data = _split(_read(section.path), section)
+    else:
+        if samples is None:
+            raise UserError("this run was trained on an array given in Python, which it does not keep")
+        data = _split(as_samples(samples), section)
+    largest = max(config.training_at(t).batch for t in [1, *(part.first for part in config.times)])
+    if len(data.train) < largest:
+        raise UserError(f"{len(data.train)} training samples do not fill one minibatch of {largest}")
+    return data
+
+
+def fingerprint(data: Dataset) -> str:
+    """Return the sha256 of the training and held-out samples, shapes included."""
+    digest = hashlib.sha256()
+    for part in (data.train, data.held_out):
+        digest.update(repr(part.shape).encode())
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: str) -> Floats:
+    if not Path(path).is_file():
+        raise UserError(f"there is no data file {path!r}")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{path!r} is not a .npy array of numbers: {error}") from None
+    return as_samples(array, what=repr(path))
+
+
+def _split(x: Floats, section: FileData | ArrayData) -> Dataset:
+    if len(x) <= section.held_out:
+        raise UserError(f"{len(x)} samples leave none to train on after {section.held_out} held out")
+    return Dataset(x[: -section.held_out], x[-section.held_out :])

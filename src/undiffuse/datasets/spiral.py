@@ -1,0 +1,90 @@
+"""The Archimedean spiral (Swiss roll) of the thesis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.errors import require
+from undiffuse.streams import Purpose, stream
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spiral:
+    """The curve ``(r cos phi, r sin phi)`` with ``r = phi/(2 pi turns)`` for phi in 0..2 pi turns, and points on it.
+
+    Its outer radius is 1. Points are uniform in phi, so they are denser inside, and carry isotropic Gaussian noise.
+
+    Attributes
+    ----------
+    turns : float
+        1 for the thesis's "2 pi" spiral, 1.5 for its "3 pi" one.
+    noise : float
+        Standard deviation of the noise in each coordinate, in outer radii.
+    """
+
+    turns: float = 1.0
+    noise: float = 0.02
+
+    def __post_init__(self) -> None:
+        require(np.isfinite(self.turns) and self.turns > 0, f"turns must be positive, got {self.turns}")
+        require(np.isfinite(self.noise) and self.noise >= 0, f"noise must not be negative, got {self.noise}")
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw ``n`` points, shape ``(n, 2)``."""
+        require(n >= 1, f"n = {n}: a sample needs at least one point")
+        return self.curve(rng.random(n)) + self.noise * rng.standard_normal((n, 2))
+
+    def curve(self, u: Floats) -> Floats:
+        """Points of the curve at the fractions ``u`` of the total angle, shape ``(len(u), 2)``."""
+        phi = 2 * np.pi * self.turns * np.asarray(u)
+        return np.stack([u * np.cos(phi), u * np.sin(phi)], axis=1)
+
+    def project(self, x: Floats) -> tuple[Floats, Floats]:
+        """Distance of each point to the curve, and the fraction ``u`` of the nearest point on it.
+
+        The curve is taken as a polygon fine enough for the distance to be off by less than 1e-5.
+        """
+        distance, index = self._tree.query(x)
+        # The nearest vertex bounds the nearest segment to its two neighbours.
+        best_u = self._grid[index]
+        for step in (-1, 1):
+            other = np.clip(index + step, 0, len(self._grid) - 1)
+            start, along = self._vertices[index], self._vertices[other] - self._vertices[index]
+            length = np.maximum(np.sum(along**2, axis=1), 1e-300)
+            s = np.clip(np.sum((x - start) * along, axis=1) / length, 0, 1)
+            d = np.linalg.norm(x - start - s[:, None] * along, axis=1)
+            closer = d < distance
+            distance = np.where(closer, d, distance)
+            best_u = np.where(closer, (1 - s) * self._grid[index] + s * self._grid[other], best_u)
+        return distance, best_u
+
+    @cached_property
+    def _grid(self) -> Floats:
+        return np.linspace(0, 1, int(1000 * max(1.0, self.turns)) + 1)
+
+    @cached_property
+    def _vertices(self) -> Floats:
+        return self.curve(self._grid)
+
+    @cached_property
+    def _tree(self):  # type: ignore[no-untyped-def]
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self._vertices)
+
+
+def spiral(n: int, turns: float = 1.0, noise: float = 0.02, seed: int = 0) -> Floats:
+    """Draw ``n`` points of a :class:`Spiral`, shape ``(n, 2)``; the same seed gives the same points.
+
+    Raises
+    ------
+    UserError
+        If ``n`` is below 1, ``turns`` is not positive, or ``noise`` is negative.
+    """
+    return Spiral(turns, noise).sample(n, stream(seed, Purpose.DATA))

@@ -1,0 +1,36 @@
+"""The one exception a user's mistake raises, and the wording that goes with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class UserError(ValueError):
+    """A mistake in what the user asked for: one clear line, exit code 2 on the command line.
+
+    The message names the value it got, what was wanted, and the nearest valid choice where there is one.
+    """
+
+
+def unknown(what: str, got: str, choices: Iterable[str]) -> UserError:
+    """Build the error for a name that is none of ``choices``, with the nearest ones first."""
+    names = list(choices)
+    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UserError(f"unknown {what} {got!r}{hint} (choices: {', '.join(names)})")
+
+
+def one_of(what: str, got: str, choices: Iterable[str]) -> str:
+    """Return ``got`` if it is one of ``choices``; raise :class:`UserError` otherwise."""
+    names = list(choices)
+    if got not in names:
+        raise unknown(what, got, names)
+    return got
+
+
+def require(condition: Any, message: str) -> None:
+    """Raise :class:`UserError` with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise UserError(message)

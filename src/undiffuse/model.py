@@ -1,0 +1,122 @@
+"""A trained diffusion model: schedule, forward process and bank, behind the denoiser's interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from undiffuse import config as configuration
+from undiffuse import datasets, reverse
+from undiffuse.bank import Bank
+from undiffuse.config import ArrayData, Config
+from undiffuse.denoiser import Denoiser
+from undiffuse.errors import require
+from undiffuse.forward import Array, as_samples
+from undiffuse.reverse import Sampler
+from undiffuse.runs import RunFolder
+from undiffuse.schedule import NoiseSchedule
+from undiffuse.training import run_errors, train_bank
+
+Floats = NDArray[np.float64]
+
+
+class Diffusion(Denoiser):
+    """A trained model.
+
+    Attributes
+    ----------
+    config : Config
+    forward : ForwardProcess
+    bank : Bank
+        ``bank[t]`` is the autoencoder of time t.
+    errors : (T, 3) array
+        Rows ``(t, training error, held-out error)``, mean squares in xi per dimension after the last pass.
+    """
+
+    def __init__(self, config: Config, bank: Bank, errors: Floats) -> None:
+        self.config = config
+        self.bank = bank
+        self.forward = bank.forward
+        self.dim = bank.dim
+        self.errors = errors
+
+    def __repr__(self) -> str:
+        return f"Diffusion({self.config.name}, dim={self.dim}, {self.forward!r})"
+
+    @classmethod
+    def load(cls, run: str | Path | RunFolder) -> Diffusion:
+        """Open a finished run; its weights are read one time at a time, as they are used.
+
+        Raises
+        ------
+        UserError
+            If the folder is missing, unfinished, altered or damaged.
+        """
+        folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+        return cls(folder.config, folder.bank(), run_errors(folder))
+
+    @property
+    def schedule(self) -> NoiseSchedule:
+        """The noise schedule."""
+        return self.forward.schedule
+
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """Noise estimated by the bank, shape ``(n, dim)``."""
+        return self.bank.xi_hat(x_t, t)
+
+    def sample(self, n: int, seed: int = 0, sampler: Sampler | None = None) -> Floats:
+        """Generate ``n`` samples; see :func:`undiffuse.sample`."""
+        return reverse.sample(self, n, sampler, seed)
+
+    def reconstruct(self, x_t: ArrayLike, t: int, seed: int = 0, sampler: Sampler | None = None) -> Floats:
+        """Take diffused samples back from time ``t``; see :func:`undiffuse.reconstruct`."""
+        return reverse.reconstruct(self, x_t, t, sampler, seed)
+
+
+def fit(
+    x: ArrayLike,
+    preset: str | Path | Config = "spiral-2pi",
+    changes: Sequence[str] = (),
+    held_out: float = 0.1,
+    seed: int | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Diffusion:
+    """Train a bank on samples, in memory.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, dim)
+        Samples, in the units the model is to work in.
+    preset : str, path or Config
+        Everything but the data: a preset's name, a TOML file, or a configuration.
+    changes : sequence of str
+        ``section.key=value`` settings that replace the preset's, such as ``"training.epochs=5"``.
+    held_out : float
+        Share of the samples, at the end, kept apart for the held-out error.
+    seed, device, workers
+        As on the command line.
+    on_progress : callable
+        Called with the number of passes made and the number in all.
+
+    Raises
+    ------
+    UserError
+        If the samples are not a finite ``(n, dim)`` array, are too few for a minibatch, or a setting is wrong.
+    """
+    samples = as_samples(x)
+    require(0 < held_out < 1, f"held_out = {held_out}: wanted a share between 0 and 1")
+    section = ArrayData(held_out=max(1, round(held_out * len(samples))))
+    if isinstance(preset, Config):
+        require(not changes, "changes go with a preset's name or file, not with a configuration")
+        chosen = preset if seed is None else preset.model_copy(update={"seed": seed})
+    else:
+        chosen = configuration.load(preset, list(changes), seed)
+    chosen = chosen.model_copy(update={"data": section})
+    data = datasets.load(chosen, samples)
+    chosen.forward().check_prior(data.train)
+    return Diffusion(chosen, *train_bank(chosen, data, device, workers, on_progress))

@@ -1,0 +1,79 @@
+"""How a network's output becomes an estimate of the noise, and what it is therefore trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.denoiser import GaussianDenoiser
+from undiffuse.errors import UserError
+from undiffuse.forward import Array, ForwardProcess
+from undiffuse.network import Architecture
+
+
+class Parametrisation:
+    r"""The map between a network's output ``r`` and the noise estimate ``xi_hat``, at each time.
+
+    Without a skip, ``r`` *is* the prediction of ``xi``, ``x0`` or ``v``. With one, ``r`` is the error of the linear
+    estimate, in units of that error's standard deviation: ``xi_hat = xi_G(x_t) + sign e_t r`` with ``e_t^2`` the mean
+    square error of the Gaussian reference. Errors of ``xi``, ``x0`` and ``v`` at one ``x_t`` are proportional, so with
+    a skip the prediction fixes only the sign: -1 for ``x0``.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    architecture : Architecture
+    reference : GaussianDenoiser or None
+        Built from the training data; needed with a skip.
+    """
+
+    def __init__(
+        self, forward: ForwardProcess, architecture: Architecture, reference: GaussianDenoiser | None = None
+    ) -> None:
+        self.forward = forward
+        self.kind = architecture.prediction
+        self.skip: GaussianDenoiser | None = None
+        if architecture.skip != "none":
+            if reference is None:
+                raise UserError(f"skip = {architecture.skip!r} needs the mean and covariance of the data")
+            self.skip = reference
+        if architecture.skip == "scalar" and reference is not None:
+            isotropic = np.mean(reference.variances) * np.eye(reference.dim)
+            self.skip = GaussianDenoiser(forward, reference.mean, isotropic)
+
+    def xi_unit(self, t: int) -> float:
+        """Error in ``xi`` that an error of one in ``r`` makes, never negative."""
+        return self.forward.xi_per(self.kind, t) if self.skip is None else float(np.sqrt(self.skip.error(t)))
+
+    def xi_hat(self, output: Array, x_t: Array, t: int) -> Array:
+        """Noise estimate from the network's output at ``x_t``."""
+        if self.skip is None:
+            return self.forward.to_xi(self.kind, output, x_t, t)
+        return self.skip.xi_hat(x_t, t) + self._sign * self.xi_unit(t) * output
+
+    def target(self, x0: Array, xi: Array, x_t: Array, t: int) -> Array:
+        """What ``r(x_t)`` should be, for the pair ``(x0, xi)`` behind ``x_t``."""
+        if self.skip is None:
+            return self.forward.target(self.kind, x0, xi, t)
+        gain, offset = self._skip_map(t)
+        out = x_t @ gain.astype(x_t.dtype)
+        np.subtract(xi, out, out=out)
+        out += offset.astype(x_t.dtype)
+        out *= x_t.dtype.type(self._sign / max(self.xi_unit(t), 1e-12))
+        return out
+
+    def xi_jacobian(self, jacobian: NDArray[np.float64], t: int) -> NDArray[np.float64]:
+        """Jacobian of ``xi_hat`` from that of ``r``, both of shape ``(n, dim, dim)``."""
+        identity = np.eye(jacobian.shape[-1])
+        if self.skip is None:
+            return self.forward.to_xi(self.kind, jacobian, identity, t)
+        return self._skip_map(t)[0].T + self._sign * self.xi_unit(t) * jacobian
+
+    @property
+    def _sign(self) -> float:
+        return -1.0 if self.kind == "x0" else 1.0
+
+    def _skip_map(self, t: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """``(G, g)`` of the skip, ``xi_G = x_t G - g``."""
+        assert self.skip is not None
+        return self.skip.linear_map(t)

@@ -1,0 +1,194 @@
+"""The reverse process: from noise back to data, with any denoiser.
+
+Three samplers share one loop. Each takes ``x_t`` to ``x_p`` at an earlier time p, through the noise estimate
+``xi_hat`` and the data estimate ``x0_hat`` that belongs to it:
+
+| sampler   | step                                                                                 | source            |
+|-----------|--------------------------------------------------------------------------------------|-------------------|
+| ancestral | posterior mean of x_p given x0_hat, plus ``s sigma z``, ``sigma^2 = beta`` or ``beta~`` | (21), Algorithm 2 |
+| ddim      | ``sqrt(abar_p) x0_hat + s sqrt(Delta_p - sigma^2) xi_hat + s sigma z``, ``sigma = eta sqrt(beta~)`` | Song et al. 2021 |
+| ode       | Heun's rule for ``dy/dsigma = xi_hat``, ``y = x/sqrt(abar)``, ``sigma = s sqrt(Delta/abar)``  | Karras et al. 2022 |
+
+``beta`` and ``beta~`` are those of the jump ``p -> t``, so respaced times need nothing more. No noise is added in the
+step that reaches t = 0 (22). DDIM with eta = 1 is the ancestral sampler with ``beta~``; with eta = 0 it is Euler's
+rule for the same equation as ``ode``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from undiffuse.denoiser import Denoiser
+from undiffuse.errors import UserError, one_of, require
+from undiffuse.forward import as_samples
+from undiffuse.streams import SampleNoise
+
+Floats = NDArray[np.float64]
+SAMPLERS = ("ancestral", "ddim", "ode")
+VARIANCES = ("beta", "posterior")
+_BATCH = 4096  # samples that go through the chain together
+
+
+class State(NamedTuple):
+    """One moment of a reverse trajectory: the time and the samples ``(n, dim)`` at it."""
+
+    t: int
+    x: Floats
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How to go back.
+
+    Attributes
+    ----------
+    name : {"ancestral", "ddim", "ode"}
+    steps : int, optional
+        Number of steps, spread evenly over the times; all of them by default.
+    variance : {"beta", "posterior"}
+        ``sigma^2`` of the ancestral sampler: ``beta_t`` (thesis) or ``beta~_t``.
+    eta : float
+        Noise of DDIM, from 0 (none) to 1.
+    clip : (low, high), optional
+        Range that ``x0_hat`` is cut to, ``xi_hat`` following it; for bounded data only, off unless asked for.
+    """
+
+    name: str = "ancestral"
+    steps: int | None = None
+    variance: str = "beta"
+    eta: float = 0.0
+    clip: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        one_of("sampler", self.name, SAMPLERS)
+        one_of("variance", self.variance, VARIANCES)
+        require(0 <= self.eta <= 1, f"eta = {self.eta}: wanted 0..1")
+        require(self.eta == 0 or self.name == "ddim", f"eta = {self.eta} is DDIM's; sampler {self.name!r} has none")
+        require(
+            self.variance == "beta" or self.name == "ancestral",
+            f"variance {self.variance!r} is the ancestral sampler's; sampler {self.name!r} has none",
+        )
+        require(self.clip is None or self.clip[0] < self.clip[1], f"clip range {self.clip} is empty")
+
+    def step(self, denoiser: Denoiser, x: Floats, t: int, previous: int, noise: Callable[[], Floats]) -> Floats:
+        """Take ``x`` from time ``t`` to the earlier time ``previous``."""
+        forward = denoiser.forward
+        xi, x0 = self._estimates(denoiser, x, t)
+        if previous == 0:
+            return x0
+        _, beta, posterior = forward.schedule.between(t, previous)
+        if self.name == "ode":
+            start, end = (forward.noise(p) / forward.signal(p) for p in (t, previous))
+            y = x / forward.signal(t)
+            predicted = (y + (end - start) * xi) * forward.signal(previous)
+            xi_end, _ = self._estimates(denoiser, predicted, previous)
+            return (y + (end - start) * (xi + xi_end) / 2) * forward.signal(previous)
+        s, Delta = forward.noise_scale, float(forward.schedule.Delta(previous))
+        if self.name == "ancestral":
+            # Around xi_hat at time previous with its own noise level: the posterior mean, written as DDIM's.
+            added = beta if self.variance == "beta" else posterior
+            kept = Delta - posterior
+        else:
+            added = self.eta**2 * posterior
+            kept = Delta - added
+        mean = forward.signal(previous) * x0 + s * np.sqrt(kept) * xi
+        return mean if added == 0 else mean + s * np.sqrt(added) * noise()
+
+    def times(self, denoiser: Denoiser, start: int) -> list[int]:
+        """List the times visited, from ``start`` down to 0."""
+        return [*denoiser.forward.schedule.spaced_times(self.steps, start).tolist(), 0]
+
+    def _estimates(self, denoiser: Denoiser, x: Floats, t: int) -> tuple[Floats, Floats]:
+        xi = np.asarray(denoiser.xi_hat(x, t), dtype=np.float64)
+        x0 = denoiser.forward.from_xi("x0", xi, x, t)
+        if self.clip is not None:
+            x0 = np.clip(x0, *self.clip)
+            xi = denoiser.forward.to_xi("x0", x0, x, t)
+        return xi, x0
+
+
+def reverse_trajectory(
+    denoiser: Denoiser,
+    x_t: ArrayLike,
+    start: int | None = None,
+    sampler: Sampler | None = None,
+    seed: int = 0,
+    noise: Callable[[], Floats] | None = None,
+) -> Iterator[State]:
+    """Yield every state of the reverse process, from ``x_t`` at time ``start`` (default T) down to t = 0.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    x_t : array_like, shape (n, dim)
+    start : int
+        Time that ``x_t`` belongs to; the process makes exactly ``start`` steps, or ``sampler.steps``.
+    sampler : Sampler
+    seed : int
+        Sample i draws its noise from its own stream, keyed by (seed, i).
+    noise : callable, optional
+        Returns the standard normal ``(n, dim)`` numbers of each noisy step in turn, instead of the seed's.
+
+    Raises
+    ------
+    UserError
+        If ``x_t`` has another dimension than the denoiser or is not finite, or ``start`` is not in 1..T.
+    """
+    x = as_samples(x_t, denoiser.dim, "x_t")
+    sampler = sampler or Sampler()
+    times = sampler.times(denoiser, denoiser.forward.T if start is None else start)
+    draw = noise or SampleNoise(seed, *x.shape)
+    return _walk(denoiser, x, times, sampler, draw)
+
+
+def _walk(
+    denoiser: Denoiser, x: Floats, times: Sequence[int], sampler: Sampler, draw: Callable[[], Floats]
+) -> Iterator[State]:
+    yield State(times[0], x)
+    for t, previous in zip(times[:-1], times[1:], strict=True):
+        x = sampler.step(denoiser, x, t, previous, draw)
+        if not np.isfinite(x).all():
+            raise UserError(f"the reverse process left the finite numbers between t = {t} and t = {previous}")
+        yield State(previous, x)
+
+
+def sample(
+    denoiser: Denoiser,
+    n: int,
+    sampler: Sampler | None = None,
+    seed: int = 0,
+    on_step: Callable[[int], None] = lambda samples: None,
+) -> Floats:
+    """Generate ``n`` samples, shape ``(n, dim)``, from ``x_T ~ N(0, s^2 I)``; Algorithm 2.
+
+    Sample i is the same whatever ``n`` is. ``on_step`` is called after each step with the number of samples it moved.
+
+    Raises
+    ------
+    UserError
+        If ``n`` is below 1 or the sampler does not fit the schedule.
+    """
+    require(n >= 1, f"n = {n}: wanted at least one sample")
+    sampler = sampler or Sampler()
+    times = sampler.times(denoiser, denoiser.forward.T)
+    out = np.empty((n, denoiser.dim))
+    for first in range(0, n, _BATCH):
+        count = min(_BATCH, n - first)
+        draw = SampleNoise(seed, count, denoiser.dim, first)
+        for state in _walk(denoiser, denoiser.forward.noise_scale * draw(), times, sampler, draw):
+            on_step(count)
+        out[first : first + count] = state.x
+    return out
+
+
+def reconstruct(
+    denoiser: Denoiser, x_t: ArrayLike, t: int, sampler: Sampler | None = None, seed: int = 0
+) -> Floats:
+    """Take diffused samples ``x_t`` back from time ``t`` to t = 0; exactly t steps unless the sampler says fewer."""
+    *_, last = reverse_trajectory(denoiser, x_t, t, sampler, seed)
+    return last.x

@@ -1,0 +1,126 @@
+"""The torch engine: a group of times at once as batched matrix products, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undiffuse.network import Architecture, Float32, Weights
+from undiffuse.training.engines import TrainingState
+
+
+class TorchEngine:
+    """Networks of several times, stacked along the first axis of every tensor.
+
+    Gradients are written out rather than taped: one hidden layer has four, and they reuse the forward pass's buffers.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    states : list of TrainingState
+        One for each time; all with the same number of steps.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    """
+
+    def __init__(self, architecture: Architecture, states: list[TrainingState], device: str = "cpu") -> None:
+        self._architecture = architecture
+        self._device = torch.device(device)
+        self._tied = architecture.tying != "untied"
+        self._signs = torch.from_numpy(architecture.signs).to(self._device)
+        self._names = [name for name in Weights.NAMES if not (self._tied and name == "A")]
+        self._parameters = {name: self._stack([getattr(s.weights, name) for s in states]) for name in self._names}
+        # foreach and fused apply the update elementwise, so networks stay independent of one another.
+        self._adam = torch.optim.Adam(list(self._parameters.values()), fused=True)
+        for name, parameter in self._parameters.items():
+            self._adam.state[parameter] = {
+                "step": torch.tensor(float(states[0].step), device=self._device),
+                "exp_avg": self._stack([getattr(s.first, name) for s in states]),
+                "exp_avg_sq": self._stack([getattr(s.second, name) for s in states]),
+            }
+
+    def run_pass(
+        self, x: Float32, y: Float32, batch: int, rates: NDArray[np.float64], weights: Sequence[float]
+    ) -> NDArray[np.float64]:
+        """See :class:`~undiffuse.training.engines.Engine`."""
+        inputs, targets = self._tensor(x), self._tensor(y)
+        factors = torch.tensor(weights, dtype=torch.float32, device=self._device)[:, None, None]
+        total = torch.zeros(len(x), dtype=torch.float64, device=self._device)
+        for start, rate in zip(range(0, x.shape[1], batch), rates, strict=True):
+            chunk = slice(start, start + batch)
+            residual = self._gradients(inputs[:, chunk], targets[:, chunk], factors)
+            total += residual.square().sum(dim=(1, 2), dtype=torch.float64)
+            self._adam.param_groups[0]["lr"] = float(rate)
+            self._adam.step()
+        return (total / (x.shape[1] * x.shape[2])).cpu().numpy()
+
+    def outputs(self, x: Float32) -> Float32:
+        """See :class:`~undiffuse.training.engines.Engine`."""
+        out: Float32 = self._forward(self._tensor(x))[1].cpu().numpy()
+        return out
+
+    def states(self) -> list[TrainingState]:
+        """See :class:`~undiffuse.training.engines.Engine`."""
+        moments = {name: self._adam.state[parameter] for name, parameter in self._parameters.items()}
+        step = int(next(iter(moments.values()))["step"])
+        weights = self._unstack({**self._parameters, "A": self._decoder()})
+        empty = torch.zeros_like(self._decoder()) if self._tied else None
+        each = []
+        for key in ("exp_avg", "exp_avg_sq"):
+            tensors = {name: state[key] for name, state in moments.items()}
+            each.append(self._unstack(tensors if empty is None else {**tensors, "A": empty}))
+        return [TrainingState(*parts, step) for parts in zip(weights, *each, strict=True)]
+
+    # -- mathematics ------------------------------------------------------------------------------------------
+
+    def _decoder(self) -> torch.Tensor:
+        """``A``, shape ``(times, dim, hidden)``."""
+        if self._tied:
+            return self._parameters["W"].mT * self._signs
+        return self._parameters["A"]
+
+    def _forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden activities and outputs."""
+        p = self._parameters
+        h = torch.baddbmm(p["b_h"][:, None], x, p["W"].mT)
+        if self._architecture.activation == "relu":
+            h.relu_()
+        elif self._architecture.activation == "sigmoid":
+            h.sigmoid_()
+        return h, torch.baddbmm(p["b_r"][:, None], h, self._decoder().mT)
+
+    def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+        """Set every parameter's gradient of ``factor * mean |r(x) - y|^2``; return the residual."""
+        p = self._parameters
+        h, out = self._forward(x)
+        residual = out.sub_(y)
+        g = residual * (2 * factors / x.shape[1])
+        g_A = torch.bmm(g.mT, h)
+        g_u = torch.bmm(g, self._decoder())
+        if self._architecture.activation == "relu":
+            g_u.mul_(h > 0)
+        elif self._architecture.activation == "sigmoid":
+            g_u.mul_(h * (1 - h))
+        g_W = torch.bmm(g_u.mT, x)
+        if self._tied:
+            g_W += (g_A * self._signs).mT
+        else:
+            p["A"].grad = g_A
+        p["W"].grad, p["b_h"].grad, p["b_r"].grad = g_W, g_u.sum(dim=1), g.sum(dim=1)
+        return residual
+
+    # -- between numpy and torch ------------------------------------------------------------------------------
+
+    def _tensor(self, array: Float32) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+    def _stack(self, arrays: list[Float32]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(self._device)
+
+    @staticmethod
+    def _unstack(tensors: dict[str, torch.Tensor]) -> list[Weights]:
+        arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+        return [Weights(**{name: arrays[name][i] for name in Weights.NAMES}) for i in range(len(arrays["W"]))]

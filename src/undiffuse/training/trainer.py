@@ -1,0 +1,180 @@
+"""Train a whole bank, in memory or in a run folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import undiffuse
+from undiffuse.bank import Bank, MemoryBlock
+from undiffuse.config import Config
+from undiffuse.datasets import Dataset, fingerprint
+from undiffuse.denoiser import GaussianDenoiser
+from undiffuse.errors import UserError
+from undiffuse.network import Weights
+from undiffuse.runs import RunFolder
+from undiffuse.training import workers as pool
+from undiffuse.training.blocks import Arrays, total_passes
+
+OnProgress = Callable[[int, int], None]  # (passes made, passes in all)
+
+
+def train_bank(
+    config: Config,
+    data: Dataset,
+    device: str = "auto",
+    workers: int | None = None,
+    on_progress: OnProgress = lambda done, total: None,
+) -> tuple[Bank, NDArray[np.float64]]:
+    """Train a bank in memory; return it and the errors :func:`final_errors` describes."""
+    device, _ = pool.resolve(config, data.dim, device)
+    blocks, errors = [], []
+    todo = list(enumerate(config.blocks()))
+    for job, arrays in _run(config, data, device, workers, todo, None, on_progress):
+        weights = Weights(**{name: arrays[name] for name in Weights.NAMES})  # type: ignore[arg-type]
+        blocks.append(MemoryBlock(job.first, config.architecture_at(job.last, data.dim), weights))
+        errors.append(final_errors(arrays))
+    forward = config.forward()
+    bank = Bank(forward, blocks, GaussianDenoiser.from_data(data.train, forward))
+    return bank, np.concatenate(sorted(errors, key=lambda rows: rows[0, 0]))
+
+
+def train_run(
+    config: Config,
+    data: Dataset,
+    path: str | Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    save_every: float = 30.0,
+    on_progress: OnProgress = lambda done, total: None,
+) -> RunFolder:
+    """Train a bank into a run folder, or finish one.
+
+    Random streams are keyed by time and pass, so a run that was killed and resumed ends with the same bits as one
+    that was not, on one kind of device and engine.
+
+    Raises
+    ------
+    UserError
+        If the folder exists (and neither ``resume`` nor ``overwrite`` is given), or a run to be resumed is from
+        another configuration, other data, another device or another version's engine.
+    WorkerError
+        If a worker process dies; what was done is kept.
+    """
+    device, engine = pool.resolve(config, data.dim, device)
+    identity: dict[str, Any] = {
+        "package_version": undiffuse.__version__,
+        "data_sha256": fingerprint(data),
+        "seed": config.seed,
+        "device": device,
+        "engine": engine,
+        "training_seconds": 0.0,
+    }
+    config.forward().check_prior(data.train)
+    if resume:
+        run = RunFolder.open(path)
+        _same_run(run, config, identity)
+    else:
+        reference = GaussianDenoiser.from_data(data.train, config.forward())
+        run = RunFolder.create(path, config, identity, reference, overwrite)
+    with run.lock():
+        started, before = time.monotonic(), run.manifest["training_seconds"]
+        todo = [(i, (e["first"], e["last"])) for i, e in enumerate(run.blocks) if e["state"] != "done"]
+        if todo:
+            _write_metrics(run)
+        for job, arrays in _run(config, data, device, workers, todo, (run, save_every), on_progress):
+            run.manifest["training_seconds"] = round(before + time.monotonic() - started, 2)
+            run.enter_block(run.blocks[job.index])
+            with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
+                lines.writelines(_metric_lines(arrays))
+        if todo:
+            _write_metrics(run)
+    return run
+
+
+def final_errors(arrays: Arrays) -> NDArray[np.float64]:
+    """Return one row ``(t, training error, held-out error)`` for each time of a block, after its last pass.
+
+    Errors are mean squares in xi per dimension; the training error is the mean over the last pass.
+    """
+    last = np.cumsum(arrays["passes"]) - 1
+    return np.column_stack([arrays["times"], arrays["train_error"][last], arrays["held_out_error"][last]])
+
+
+def overfit(errors: NDArray[np.float64]) -> dict[str, float]:
+    """Compare held-out with training errors over all times, from rows ``(t, training, held out)``.
+
+    ``gap`` is the mean over times of ``held_out/train - 1`` and ``gap_stderr`` its standard error; memorising shows
+    as a gap many standard errors above zero. ``worst_t`` is where the gap is largest.
+    """
+    gap = errors[:, 2] / errors[:, 1] - 1
+    return {
+        "gap": float(gap.mean()),
+        "gap_stderr": float(gap.std(ddof=1) / np.sqrt(len(gap))),
+        "worst_t": int(errors[np.argmax(gap), 0]),
+        "worst_gap": float(gap.max()),
+    }
+
+
+def run_errors(run: RunFolder) -> NDArray[np.float64]:
+    """:func:`final_errors` of every finished block of a run, in order of time."""
+    return np.concatenate([final_errors(run.read_block(e)) for e in run.blocks if e["state"] == "done"])
+
+
+def _run(
+    config: Config,
+    data: Dataset,
+    device: str,
+    workers: int | None,
+    todo: list[tuple[int, tuple[int, int]]],
+    run: tuple[RunFolder, float] | None,
+    on_progress: OnProgress,
+) -> Iterator[tuple[pool.Job, Arrays]]:
+    """Train the blocks ``(index, (first, last))`` and yield each as it is done."""
+    count = pool.resolve_workers(workers, len(todo), device)
+    run_path, save_every = (None, 0.0) if run is None else (str(run[0].path), run[1])
+    total = total_passes(config)
+    # Blocks done before count as done, all of them.
+    left = total_passes(config, {block for _, block in todo})
+    with tempfile.TemporaryDirectory(prefix="undiffuse-", ignore_cleanup_errors=True) as folder:
+        scratch = pool.Scratch(Path(folder), data.train, data.held_out, len(config.blocks()))
+        jobs = [
+            pool.Job(index, first, last, config, folder, device, run_path, save_every)
+            for index, (first, last) in reversed(todo)
+        ]
+        yield from pool.run_jobs(jobs, count, lambda: on_progress(total - left + scratch.passes_done(), total))
+
+
+def _same_run(run: RunFolder, config: Config, identity: dict[str, Any]) -> None:
+    if run.config != config:
+        theirs, ours = run.config.model_dump(), config.model_dump()
+        different = [key for key in theirs if theirs[key] != ours[key]]
+        raise UserError(f"{run.path} was made with another configuration ({', '.join(different)} differ)")
+    what = {"data_sha256": "other data", "device": "another device", "engine": "another engine"}
+    for key, words in what.items():
+        if run.manifest[key] != identity[key]:
+            raise UserError(f"{run.path} was trained on {words}: {run.manifest[key]}, now {identity[key]}")
+
+
+def _metric_lines(arrays: Arrays) -> Iterator[str]:
+    at = 0
+    for t, passes in zip(arrays["times"].tolist(), arrays["passes"].tolist(), strict=True):
+        for epoch in range(1, passes + 1):
+            line = {"t": t, "epoch": epoch, "train": arrays["train_error"][at], "held_out": arrays["held_out_error"][at]}
+            yield json.dumps({key: float(f"{v:.6g}") if isinstance(v, float) else v for key, v in line.items()}) + "\n"
+            at += 1
+
+
+def _write_metrics(run: RunFolder) -> None:
+    """Write ``metrics.jsonl`` anew from the finished blocks, which hold the same numbers."""
+    done = [entry for entry in run.blocks if entry["state"] == "done"]
+    run.write_text("metrics.jsonl", "".join(line for entry in done for line in _metric_lines(run.read_block(entry))))

@@ -1,0 +1,163 @@
+"""Where blocks run: in this process, or on worker processes with one thread each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.config import Config
+from undiffuse.denoiser import GaussianDenoiser
+from undiffuse.errors import UserError, one_of
+from undiffuse.network import Weights
+from undiffuse.runs import RunFolder
+from undiffuse.training import engines
+from undiffuse.training.blocks import Arrays, BlockTrainer
+
+DEVICES = ("auto", "cpu", "cuda")
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+class WorkerError(RuntimeError):
+    """A worker process died, most often for want of memory."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One block to train, in a form that travels to another process."""
+
+    index: int
+    first: int
+    last: int
+    config: Config
+    scratch: str
+    device: str
+    run_path: str | None
+    save_every: float
+
+
+class Scratch:
+    """A folder the workers share with the parent: the data, and how many passes each block has made."""
+
+    def __init__(self, path: Path, train: NDArray[np.float64], held_out: NDArray[np.float64], blocks: int) -> None:
+        np.save(path / "train.npy", train)
+        np.save(path / "held_out.npy", held_out)
+        self._counts = np.lib.format.open_memmap(path / "progress.npy", mode="w+", dtype=np.int64, shape=(blocks,))
+
+    def passes_done(self) -> int:
+        """Passes over the data made so far, over all blocks."""
+        return int(self._counts.sum())
+
+
+def train_block(job: Job) -> Arrays:
+    """Train one block in the process this is called in.
+
+    Returns the block's arrays; those of a run folder are written there, and come back without the weights.
+    """
+    scratch = Path(job.scratch)
+    train, held_out = np.load(scratch / "train.npy"), np.load(scratch / "held_out.npy")
+    counts = np.load(scratch / "progress.npy", mmap_mode="r+")
+    counts[job.index] = 0
+
+    def count(networks: int) -> None:
+        counts[job.index] += networks
+
+    reference = GaussianDenoiser.from_data(train, job.config.forward())
+    data = train.astype(np.float32), held_out.astype(np.float32)
+    trainer = BlockTrainer(job.config, job.first, job.last, *data, reference, job.device)
+    with _one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
+        if job.run_path is None:
+            return trainer.run(on_pass=count).to_arrays()
+        run = RunFolder.open(job.run_path)
+        entry = run.blocks[job.index]
+        arrays = trainer.run(
+            saved=run.read_partial(entry),
+            save=lambda arrays: run.write_partial(entry, arrays),
+            save_every=job.save_every,
+            on_pass=count,
+        ).to_arrays()
+    run.write_block(entry, arrays)
+    return {name: array for name, array in arrays.items() if name not in Weights.NAMES}
+
+
+def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterator[tuple[Job, Arrays]]:
+    """Train blocks on ``workers`` processes and yield each as it is done; ``tick`` is called while waiting.
+
+    Raises
+    ------
+    WorkerError
+        If a worker process dies.
+    """
+    if workers == 1:
+        for job in jobs:
+            yield job, train_block(job)
+            tick()
+        return
+    from loky import ProcessPoolExecutor
+    from loky.process_executor import BrokenProcessPool
+
+    executor = ProcessPoolExecutor(max_workers=workers, env=ONE_THREAD)
+    try:
+        futures: dict[Future[Arrays], Job] = {executor.submit(train_block, job): job for job in jobs}
+        while futures:
+            done, _ = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield futures.pop(future), future.result()
+            tick()
+    except BrokenProcessPool as error:
+        raise WorkerError(f"a worker process died ({str(error).splitlines()[0]})") from None
+    finally:
+        executor.shutdown(kill_workers=True)
+
+
+def resolve_workers(workers: int | None, blocks: int, device: str) -> int:
+    """Return the number of worker processes: what was asked for, or one per core this process may use."""
+    if workers is not None and workers < 1:
+        raise UserError(f"workers = {workers}: wanted at least 1")
+    if device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, min(workers or cores, blocks))
+
+
+def resolve(config: Config, dim: int, device: str) -> tuple[str, str]:
+    """Return the device and the engine to train on; ``auto`` takes a GPU only where the kernel cannot be used.
+
+    Raises
+    ------
+    UserError
+        If the device is unknown or not there, or the engine cannot do what is asked.
+    """
+    one_of("device", device, DEVICES)
+    architectures = [config.architecture_at(t, dim) for t in {1, *(part.first for part in config.times)}]
+    if device == "auto":
+        chosen = {engines.choose(config.training.engine, a, "cpu") for a in architectures}
+        device = "cuda" if chosen != {"kernel"} and _has_gpu() else "cpu"
+    elif device == "cuda" and not _has_gpu():
+        raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
+    return device, "+".join(sorted({engines.choose(config.training.engine, a, device) for a in architectures}))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
