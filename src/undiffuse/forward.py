@@ -132,9 +132,12 @@ class ForwardProcess:
 
         ``1/2 (Delta_T - 1 - log Delta_T + alpha_bar_T x_0^2/s^2)``, the first term of the bound (18).
         """
+        return self.prior_kl_of(float(np.mean(np.square(x0, dtype=np.float64))))
+
+    def prior_kl_of(self, second_moment: float) -> float:
+        """:meth:`prior_kl` from the mean of ``x_0^2`` over samples and dimensions."""
         alpha_bar, Delta = float(self.schedule.alpha_bar(self.T)), float(self.schedule.Delta(self.T))
-        second_moment = float(np.mean(np.square(x0, dtype=np.float64))) / self.noise_scale**2
-        return 0.5 * (-alpha_bar - np.log(Delta) + alpha_bar * second_moment)
+        return float(0.5 * (-alpha_bar - np.log(Delta) + alpha_bar * second_moment / self.noise_scale**2))
 
     def check_prior(self, x0: Array) -> float:
         """Return :meth:`prior_kl`, and warn when it is too large for N(0, s^2 I) to be a good start."""

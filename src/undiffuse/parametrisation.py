@@ -10,6 +10,8 @@ from undiffuse.errors import UserError
 from undiffuse.forward import Array, ForwardProcess
 from undiffuse.network import Architecture
 
+LinearMap = tuple[NDArray[np.float64], NDArray[np.float64]]
+
 
 class Parametrisation:
     r"""The map between a network's output ``r`` and the noise estimate ``xi_hat``, at each time.
@@ -33,6 +35,7 @@ class Parametrisation:
         self.forward = forward
         self.kind = architecture.prediction
         self.skip: GaussianDenoiser | None = None
+        self._last_map: tuple[int, LinearMap] = 0, (np.empty(0), np.empty(0))
         if architecture.skip != "none":
             if reference is None:
                 raise UserError(f"skip = {architecture.skip!r} needs the mean and covariance of the data")
@@ -55,11 +58,12 @@ class Parametrisation:
         """What ``r(x_t)`` should be, for the pair ``(x0, xi)`` behind ``x_t``."""
         if self.skip is None:
             return self.forward.target(self.kind, x0, xi, t)
+        # (xi - xi_G)/(sign e_t), with the linear map scaled once instead of its (n, dim) results.
         gain, offset = self._skip_map(t)
-        out = x_t @ gain.astype(x_t.dtype)
-        np.subtract(xi, out, out=out)
-        out += offset.astype(x_t.dtype)
-        out *= x_t.dtype.type(self._sign / max(self.xi_unit(t), 1e-12))
+        scale = self._sign / max(self.xi_unit(t), 1e-12)
+        out = x_t @ (-scale * gain).astype(x_t.dtype)
+        out += (scale * offset).astype(x_t.dtype)
+        out += x_t.dtype.type(scale) * xi
         return out
 
     def xi_jacobian(self, jacobian: NDArray[np.float64], t: int) -> NDArray[np.float64]:
@@ -73,7 +77,9 @@ class Parametrisation:
     def _sign(self) -> float:
         return -1.0 if self.kind == "x0" else 1.0
 
-    def _skip_map(self, t: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """``(G, g)`` of the skip, ``xi_G = x_t G - g``."""
+    def _skip_map(self, t: int) -> LinearMap:
+        """``(G, g)`` of the skip, ``xi_G = x_t G - g``; kept for the passes that train one time."""
         assert self.skip is not None
-        return self.skip.linear_map(t)
+        if self._last_map[0] != t:
+            self._last_map = t, self.skip.linear_map(t)
+        return self._last_map[1]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from undiffuse.config import TrainingSection
 from undiffuse.forward import ForwardProcess
 from undiffuse.network import Float32
+from undiffuse.objective import bound_weight
 from undiffuse.parametrisation import Parametrisation
 from undiffuse.streams import Purpose, stream
 
@@ -70,11 +71,8 @@ def learning_rates(training: TrainingSection, first_step: int, steps: int, total
 def loss_weight(training: TrainingSection, parametrisation: Parametrisation, t: int) -> float:
     """Factor on the squared output error: 1 for the simple loss, that of (19) in nats for the weighted one.
 
-    ``w_t = beta_t^2/(2 sigma_t^2 alpha_t Delta_t)`` with ``sigma_t^2 = beta_t``, times the square of the noise that an
-    output of one stands for. It multiplies every gradient of this time's network alike, and Adam divides it out.
+    It multiplies every gradient of this time's network alike, and Adam divides it out.
     """
     if training.loss == "simple":
         return 1.0
-    q = parametrisation.forward.schedule
-    weight = float(q.beta(t) / (2 * q.alpha(t) * q.Delta(t)))
-    return weight * parametrisation.xi_unit(t) ** 2
+    return bound_weight(parametrisation.forward.schedule, t) * parametrisation.xi_unit(t) ** 2

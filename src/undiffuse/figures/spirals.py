@@ -1,0 +1,59 @@
+"""Figures of the two-dimensional experiments: the thesis's 1a, 2a and 5, and reverse trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from undiffuse.figures.style import DATA, GREY, MODEL, cloud, panels
+
+Floats = NDArray[np.float64]
+
+
+def process(states: Sequence[tuple[int, Floats]], forward: bool = True) -> Figure:
+    """One cloud for each ``(t, x_t)``, left to right: Figure 1a, or a reverse trajectory with ``forward=False``."""
+    figure, axes = panels(1, len(states), 1.75 * len(states), 2.1)
+    limit = 1.08 * max(float(np.quantile(np.abs(x), 0.999)) for _, x in states)
+    for axis, (t, x) in zip(axes[0], states, strict=True):
+        cloud(axis, x, DATA if forward else MODEL)
+        axis.set(xlim=(-limit, limit), ylim=(-limit, limit), title=f"$t = {t}$", xlabel="$x_1$")
+        axis.label_outer()
+    axes[0, 0].set_ylabel("$x_2$")
+    return figure
+
+
+def histograms(before: Floats, after: Floats, noise_scale: float, T: int) -> Figure:
+    """Histograms of each coordinate at t = 0 and t = T, beside ``N(0, s^2)``: Figure 2a."""
+    figure, axes = panels(2, 2, 6.4, 4.2)
+    for row, (x, t, colour) in enumerate([(before, 0, DATA), (after, T, MODEL)]):
+        for column in range(2):
+            axis = axes[row, column]
+            axis.hist(x[:, column], bins=60, density=True, color=colour, alpha=0.75, label=f"$t = {t}$")
+            if row == 1:
+                grid = np.linspace(-4 * noise_scale, 4 * noise_scale, 200)
+                law = np.exp(-(grid**2) / (2 * noise_scale**2)) / np.sqrt(2 * np.pi * noise_scale**2)
+                axis.plot(grid, law, color="black", label=f"$\\mathcal{{N}}(0, {noise_scale:g}^2)$")
+            axis.set(xlabel=f"$x_{column + 1}$", ylabel="density" if column == 0 else "")
+            axis.legend(loc="upper right", handlelength=1.2, fontsize=8)
+    return figure
+
+
+def generated(rows: Sequence[tuple[str, Floats, Floats]]) -> Figure:
+    """Data beside samples, one row for each ``(title, data, samples)``: Figure 5."""
+    figure, axes = panels(len(rows), 3, 8.4, 2.95 * len(rows))
+    for (title, data, samples), (left, middle, right) in zip(rows, axes, strict=True):
+        cloud(left, data, DATA)
+        cloud(middle, samples, MODEL)
+        cloud(right, data, GREY, "data")
+        cloud(right, samples, MODEL, "samples")
+        limit = 1.08 * float(np.abs(data).max())
+        names = (f"{title}: data", f"samples ({len(samples)})", "both")
+        for axis, name in zip((left, middle, right), names, strict=True):
+            axis.set(xlim=(-limit, limit), ylim=(-limit, limit), title=name, xlabel="$x_1$")
+            axis.label_outer()
+        left.set_ylabel("$x_2$")
+        right.legend(loc="upper left", markerscale=4, fontsize=8, borderpad=0.1, handletextpad=0.1)
+    return figure

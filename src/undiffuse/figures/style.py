@@ -1,0 +1,54 @@
+"""One look for all figures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from undiffuse.runs import write_file
+
+DATA, MODEL, GAUSSIAN, EMPIRICAL, GREY = "#4a4a4a", "#c1272d", "#0072b2", "#009e73", "#9a9a9a"
+_SETTINGS: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "mathtext.fontset": "cm",
+}
+
+
+def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    """Make a figure of ``rows x columns`` axes; sizes in inches. The axes come as a 2-D array."""
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, np.asarray(axes)
+
+
+def cloud(axes: Axes, x: NDArray[np.floating], colour: str, label: str | None = None) -> None:
+    """Scatter of points in the plane."""
+    axes.scatter(x[:, 0], x[:, 1], s=2.0, c=colour, alpha=0.55, linewidths=0, label=label, rasterized=True)
+    axes.set_aspect("equal")
+
+
+def png(figure: Figure, dpi: int = 150) -> bytes:
+    """Render a figure to PNG."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(_SETTINGS):
+        figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
+    """Write a figure as PNG, atomically."""
+    return write_file(path, png(figure, dpi))

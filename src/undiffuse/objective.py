@@ -1,0 +1,36 @@
+"""What is minimised, and by how much a denoiser misses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.denoiser import Denoiser
+from undiffuse.schedule import NoiseSchedule
+from undiffuse.streams import Purpose, stream
+
+
+def bound_weight(schedule: NoiseSchedule, t: int) -> float:
+    """Weight of ``|xi - xi_hat|^2`` in the bound, equation (19) with ``sigma_t^2 = beta_t``, in nats.
+
+    ``w_t = beta_t^2/(2 sigma_t^2 alpha_t Delta_t) = beta_t/(2 alpha_t Delta_t)``; the simple loss (20) has 1.
+    """
+    return float(schedule.beta(t) / (2 * schedule.alpha(t) * schedule.Delta(t)))
+
+
+def xi_error(denoiser: Denoiser, x0: NDArray[np.float64], t: int, seed: int = 0) -> float:
+    """Mean of ``(xi - xi_hat(x_t, t))^2`` per dimension over data ``x0``, one draw of noise each.
+
+    The noise belongs to ``(seed, t)``, so two denoisers are compared on the same ``x_t``.
+    """
+    xi = stream(seed, Purpose.METRIC, t).standard_normal(x0.shape)
+    return float(np.mean((xi - denoiser.xi_hat(denoiser.forward.jump(x0, t, xi), t)) ** 2))
+
+
+def xi_errors(
+    denoiser: Denoiser, x0: NDArray[np.float64], times: Iterable[int], seed: int = 0
+) -> NDArray[np.float64]:
+    """:func:`xi_error` at each of ``times``."""
+    return np.array([xi_error(denoiser, x0, t, seed) for t in times])

@@ -1,0 +1,66 @@
+"""Progress on standard error: a live bar on a terminal, one plain line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+_LOG_EVERY = 10.0  # seconds between lines where there is no terminal
+
+
+class Update(Protocol):
+    """Called with how much is done and how much there is in all."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show progress."""
+        ...
+
+
+@contextmanager
+def progress(label: str, unit: str) -> Iterator[Update]:
+    """Show how far ``label`` is, counted in ``unit``, with the time left, until the block ends."""
+    with _bar(label, unit) if sys.stderr.isatty() else _lines(label, unit) as update:
+        yield update
+
+
+@contextmanager
+def _bar(label: str, unit: str) -> Iterator[Update]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None)
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+@contextmanager
+def _lines(label: str, unit: str) -> Iterator[Update]:
+    start = last = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _LOG_EVERY:
+            return
+        last = now
+        left = f", {(now - start) * (total - done) / done:.0f} s left" if done else ""
+        print(f"{label}: {done} of {total} {unit}, {now - start:.0f} s{left}", file=sys.stderr, flush=True)  # noqa: T201
+
+    yield update
+    print(f"{label}: done in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
