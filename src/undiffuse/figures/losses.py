@@ -6,11 +6,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels
+from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels, styled
 
 Floats = NDArray[np.float64]
 
 
+@styled
 def loss_against_time(errors: Floats, gaussian: Floats, empirical: Floats) -> Figure:
     """Held-out xi-error of the bank beside its references, all as rows ``(t, ...)``.
 

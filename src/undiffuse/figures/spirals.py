@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from undiffuse.figures.style import DATA, GREY, MODEL, cloud, panels
+from undiffuse.figures.style import DATA, GREY, MODEL, cloud, panels, styled
 
 Floats = NDArray[np.float64]
 
 
+@styled
 def process(states: Sequence[tuple[int, Floats]], forward: bool = True) -> Figure:
     """One cloud for each ``(t, x_t)``, left to right: Figure 1a, or a reverse trajectory with ``forward=False``."""
     figure, axes = panels(1, len(states), 1.75 * len(states), 2.1)
@@ -25,6 +26,7 @@ def process(states: Sequence[tuple[int, Floats]], forward: bool = True) -> Figur
     return figure
 
 
+@styled
 def histograms(before: Floats, after: Floats, noise_scale: float, T: int) -> Figure:
     """Histograms of each coordinate at t = 0 and t = T, beside ``N(0, s^2)``: Figure 2a."""
     figure, axes = panels(2, 2, 6.4, 4.2)
@@ -41,6 +43,7 @@ def histograms(before: Floats, after: Floats, noise_scale: float, T: int) -> Fig
     return figure
 
 
+@styled
 def generated(rows: Sequence[tuple[str, Floats, Floats]]) -> Figure:
     """Data beside samples, one row for each ``(title, data, samples)``: Figure 5."""
     figure, axes = panels(len(rows), 3, 8.4, 2.95 * len(rows))

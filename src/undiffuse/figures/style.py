@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from undiffuse.runs import write_file
 
 DATA, MODEL, GAUSSIAN, EMPIRICAL, GREY = "#4a4a4a", "#c1272d", "#0072b2", "#009e73", "#9a9a9a"
+P = ParamSpec("P")
 _SETTINGS: dict[str, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -27,12 +30,21 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+def styled(make: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Give a figure function the common look, while it draws and not after."""
+
+    @wraps(make)
+    def draw(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(_SETTINGS):
+            return make(*args, **kwargs)
+
+    return draw
+
+
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
     """Make a figure of ``rows x columns`` axes; sizes in inches. The axes come as a 2-D array."""
-    with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, np.asarray(axes)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, np.asarray(figure.subplots(rows, columns, squeeze=False))
 
 
 def cloud(axes: Axes, x: NDArray[np.floating], colour: str, label: str | None = None) -> None:
@@ -41,14 +53,9 @@ def cloud(axes: Axes, x: NDArray[np.floating], colour: str, label: str | None = 
     axes.set_aspect("equal")
 
 
-def png(figure: Figure, dpi: int = 150) -> bytes:
-    """Render a figure to PNG."""
+def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
+    """Write a figure as PNG, atomically."""
     buffer = io.BytesIO()
     with mpl.rc_context(_SETTINGS):
         figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
-
-
-def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
-    """Write a figure as PNG, atomically."""
-    return write_file(path, png(figure, dpi))
+    return write_file(path, buffer.getvalue())

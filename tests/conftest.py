@@ -1,0 +1,64 @@
+"""Shared fixtures: one tiny trained run, made once per test process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+import undiffuse as ud
+from undiffuse import config, datasets
+from undiffuse.training import train_run
+
+# Two processes share two cores, so a deadline per example would test the machine.
+settings.register_profile("undiffuse", deadline=None, derandomize=True)
+settings.load_profile("undiffuse")
+
+TINY = """
+name = "tiny"
+[data]
+name = "spiral"
+n = 400
+held_out = 100
+[diffusion]
+T = 12
+beta_1 = 0.02
+beta_T = 0.6
+[network]
+hidden = 20
+[training]
+epochs = 3
+batch = 50
+block = 4
+[evaluation]
+samples = 60
+replicates = 3
+"""
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that no test changes."""
+    settings = config.loads(TINY, "tiny")
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    train_run(settings, datasets.load(settings), path, workers=1)
+    return path
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def forward() -> ud.ForwardProcess:
+    return ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2), noise_scale=0.7)
