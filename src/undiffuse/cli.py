@@ -307,14 +307,12 @@ def _metric_lines(summary: dict[str, Any]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 for a failed job, 2 for a bad argument."""
-    warnings.showwarning = _show_warning
+    tokens = sys.argv[1:] if argv is None else list(argv)
     try:
-        app(
-            sys.argv[1:] if argv is None else list(argv),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _show_warning
+            app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except (UserError, CycloptsError) as error:
         return _complain(str(error), 2)
     except (WorkerError, OSError, MemoryError) as error:

@@ -34,7 +34,7 @@ def train_bank(
     on_progress: OnProgress = lambda done, total: None,
 ) -> tuple[Bank, NDArray[np.float64]]:
     """Train a bank in memory; return it and the errors :func:`final_errors` describes."""
-    device, _ = pool.resolve(config, data.dim, device)
+    device, _ = pool.resolve(config, data.dim, device, workers)
     blocks, errors = [], []
     todo = list(enumerate(config.blocks()))
     for job, arrays in _run(config, data, device, workers, todo, None, on_progress):
@@ -70,7 +70,7 @@ def train_run(
     WorkerError
         If a worker process dies; what was done is kept.
     """
-    device, engine = pool.resolve(config, data.dim, device)
+    device, engine = pool.resolve(config, data.dim, device, workers)
     identity: dict[str, Any] = {
         "package_version": undiffuse.__version__,
         "data_sha256": fingerprint(data),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from undiffuse.config import Config
 from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.errors import UserError, one_of
+from undiffuse.errors import UserError, one_of, require
 from undiffuse.network import Weights
 from undiffuse.runs import RunFolder
 from undiffuse.training import engines
@@ -119,22 +119,21 @@ def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterato
 
 def resolve_workers(workers: int | None, blocks: int, device: str) -> int:
     """Return the number of worker processes: what was asked for, or one per core this process may use."""
-    if workers is not None and workers < 1:
-        raise UserError(f"workers = {workers}: wanted at least 1")
     if device != "cpu":
         return 1
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, min(workers or cores, blocks))
 
 
-def resolve(config: Config, dim: int, device: str) -> tuple[str, str]:
+def resolve(config: Config, dim: int, device: str, workers: int | None) -> tuple[str, str]:
     """Return the device and the engine to train on; ``auto`` takes a GPU only where the kernel cannot be used.
 
     Raises
     ------
     UserError
-        If the device is unknown or not there, or the engine cannot do what is asked.
+        If the device is unknown or not there, the engine cannot do what is asked, or ``workers`` is below 1.
     """
+    require(workers is None or workers >= 1, f"workers = {workers}: wanted at least 1")
     one_of("device", device, DEVICES)
     architectures = [config.architecture_at(t, dim) for t in {1, *(part.first for part in config.times)}]
     if device == "auto":
