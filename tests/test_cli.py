@@ -44,7 +44,16 @@ def test_run_leaves_everything_in_one_folder(finished):
     run = folder / "runs" / "tiny"
     assert folder / summary["run"] == run
     names = {p.name for p in run.iterdir()}
-    assert names >= {"config.toml", "manifest.json", "weights", "metrics.jsonl", "metrics.json", "samples.npy", "figures", "report.html"}
+    assert names >= {
+        "config.toml",
+        "manifest.json",
+        "weights",
+        "metrics.jsonl",
+        "metrics.json",
+        "samples.npy",
+        "figures",
+        "report.html",
+    }
     assert not [name for name in names if name.startswith(".")]
 
 
@@ -92,7 +101,13 @@ def test_samples_of_one_seed_are_the_same(capsys, tmp_path, tiny_run_path):
 def test_figures_are_made_for_every_kind(capsys, tmp_path, tiny_run_path):
     found = answer(capsys, "figures", tiny_run_path, "--out", tmp_path / "figures")
     stems = sorted(path.rsplit("/", 1)[1] for path in found["figures"])
-    assert stems == ["1a_forward_process.png", "2a_histograms.png", "5_generated.png", "loss_against_time.png", "reverse_trajectory.png"]
+    assert stems == [
+        "1a_forward_process.png",
+        "2a_histograms.png",
+        "5_generated.png",
+        "loss_against_time.png",
+        "reverse_trajectory.png",
+    ]
     assert all((tmp_path / "figures" / stem).read_bytes().startswith(b"\x89PNG") for stem in stems)
 
 
@@ -187,6 +202,8 @@ def test_bad_data_files_are_refused(capsys, tmp_path, content, words):
 
 
 def test_bad_start_is_a_warning_on_standard_error(capsys, tmp_path, tiny_file):
-    answer_ = main(["train", str(tiny_file), "--out", str(tmp_path / "r"), "--workers", "1", "--set", "diffusion.beta_T=0.03"])
+    answer_ = main(
+        ["train", str(tiny_file), "--out", str(tmp_path / "r"), "--workers", "1", "--set", "diffusion.beta_T=0.03"]
+    )
     assert answer_ == 0
     assert "undiffuse: warning: alpha_bar(T) = " in capsys.readouterr().err

@@ -13,7 +13,14 @@ def test_thesis_presets_are_table_2(preset, s, lr, epochs, hidden, batch, n, tur
     c = config.load(preset)
     d, t, k = c.diffusion, c.training, c.network
     assert (d.T, d.schedule, d.beta_1, d.beta_T, d.noise_scale) == (1000, "linear", 1e-4, 0.02, s)
-    assert (t.learning_rate, t.epochs, t.batch, k.hidden, c.data.n, c.data.turns) == (lr, epochs, batch, hidden, n, turns)
+    assert (t.learning_rate, t.epochs, t.batch, k.hidden, c.data.n, c.data.turns) == (
+        lr,
+        epochs,
+        batch,
+        hidden,
+        n,
+        turns,
+    )
     assert (t.order, t.loss, t.decay) == ("independent", "simple", "none")
     assert (k.prediction, k.skip, k.activation, k.tying, k.start) == ("xi", "none", "relu", "untied", "uniform")
 

@@ -125,7 +125,9 @@ def test_linear_model_equals_lstsq_on_the_same_pairs(forward, rng):
     x_t = forward.jump(x, 30, xi)
     design = np.hstack([x_t, np.ones((300, 1))])
     solution = np.linalg.lstsq(design, xi, rcond=None)[0]
-    np.testing.assert_allclose(LinearDenoiser(forward, x, draws=1, seed=4).xi_hat(x_t, 30), design @ solution, atol=1e-9)
+    np.testing.assert_allclose(
+        LinearDenoiser(forward, x, draws=1, seed=4).xi_hat(x_t, 30), design @ solution, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("make", [GaussianDenoiser.from_data, LinearDenoiser.from_data])

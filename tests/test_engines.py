@@ -72,7 +72,9 @@ def test_engines_agree_over_several_passes(rng, dim, hidden):
     assert kernel.step == torched.step == 20
     for part in ("weights", "first", "second"):
         for name, array in getattr(kernel, part).arrays().items():
-            np.testing.assert_allclose(array, getattr(torched, part).arrays()[name], atol=1e-4, err_msg=f"{part} {name}")
+            np.testing.assert_allclose(
+                array, getattr(torched, part).arrays()[name], atol=1e-4, err_msg=f"{part} {name}"
+            )
 
 
 @pytest.mark.parametrize("engine", ["kernel", "torch"])

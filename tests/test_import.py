@@ -6,7 +6,19 @@ import undiffuse as ud
 
 def test_import_loads_nothing_heavy():
     """Seconds are not tested, causes are: none of these may be needed to import the package."""
-    heavy = ["torch", "numba", "matplotlib", "scipy", "rich", "jinja2", "loky", "diffusers", "sklearn", "dask", "gradio"]
+    heavy = [
+        "torch",
+        "numba",
+        "matplotlib",
+        "scipy",
+        "rich",
+        "jinja2",
+        "loky",
+        "diffusers",
+        "sklearn",
+        "dask",
+        "gradio",
+    ]
     code = f"import sys, undiffuse; print([m for m in {heavy!r} if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 

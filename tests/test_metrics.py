@@ -60,7 +60,9 @@ def test_projection_equals_a_minimisation_over_the_angle(rng):
     for point, distance in zip(points, distances, strict=True):
         f = lambda u, p=point: float(np.linalg.norm(curve.curve(np.array([u]))[0] - p))  # noqa: E731
         best = grid[np.argmin([f(u) for u in grid])]
-        exact = minimize_scalar(f, bounds=(max(0, best - 0.005), min(1, best + 0.005)), method="bounded", options={"xatol": 1e-10}).fun
+        exact = minimize_scalar(
+            f, bounds=(max(0, best - 0.005), min(1, best + 0.005)), method="bounded", options={"xatol": 1e-10}
+        ).fun
         assert distance == pytest.approx(exact, abs=2e-5)
 
 
@@ -77,7 +79,9 @@ def test_spiral_of_one_seed_is_one_spiral():
     assert not np.array_equal(spiral(10, seed=3), spiral(10, seed=4))
 
 
-@pytest.mark.parametrize("options", [{"n": 0}, {"n": 5, "turns": -1.0}, {"n": 5, "noise": -0.1}, {"n": 5, "turns": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"n": 0}, {"n": 5, "turns": -1.0}, {"n": 5, "noise": -0.1}, {"n": 5, "turns": float("nan")}]
+)
 def test_impossible_spirals_are_refused(options):
     with pytest.raises(UserError):
         spiral(**options)

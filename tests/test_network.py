@@ -72,7 +72,8 @@ def test_decoder_scale_of_tied_weights_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "near"), [("prediction", "x_0", "x0"), ("activation", "Relu", "relu"), ("skip", "gausian", "gaussian")]
+    ("field", "value", "near"),
+    [("prediction", "x_0", "x0"), ("activation", "Relu", "relu"), ("skip", "gausian", "gaussian")],
 )
 def test_unknown_options_name_the_nearest(field, value, near):
     with pytest.raises(UserError, match=f"did you mean '{near}'"):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,7 @@ def test_ode_error_falls_with_the_square_of_the_step():
     def error(sampler, steps):
         times = sampler.times(d, 640)
         x = np.array([[1.0]])
-        for t, previous in zip(times[:-2], times[1:-1], strict=True):
+        for t, previous in pairwise(times[:-1]):
             x = sampler.step(d, x, t, previous, lambda: np.zeros((1, 1)))
         total = lambda t: forward.signal(t) ** 2 * 0.5 + forward.noise(t) ** 2  # noqa: E731
         return abs(x[0, 0] - np.sqrt(total(times[-2]) / total(640)))

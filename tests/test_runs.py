@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import TINY
 
 import undiffuse as ud
+from conftest import TINY
 from undiffuse import config, datasets
 from undiffuse.runs import RunFolder, write_file
 from undiffuse.training import train_run
@@ -35,7 +35,11 @@ def test_folder_holds_what_the_design_says(tiny_run_path):
     assert names == {"config.toml", "manifest.json", "reference.safetensors", "weights", "metrics.jsonl"}
     manifest = json.loads((tiny_run_path / "manifest.json").read_text())
     assert manifest["package_version"] == ud.__version__
-    assert [(b["first"], b["last"], b["state"]) for b in manifest["blocks"]] == [(1, 4, "done"), (5, 8, "done"), (9, 12, "done")]
+    assert [(b["first"], b["last"], b["state"]) for b in manifest["blocks"]] == [
+        (1, 4, "done"),
+        (5, 8, "done"),
+        (9, 12, "done"),
+    ]
     assert all(len(b["sha256"]) == 64 for b in manifest["blocks"])
 
 
@@ -183,8 +187,12 @@ def test_resume_on_other_data_is_refused(tmp_path, rng):
 
 
 def test_two_trainings_in_one_folder_are_refused(run_path):
+    code = (
+        "import sys; from undiffuse.runs import RunFolder\n"
+        "with RunFolder.open(sys.argv[1]).lock(): print('held', flush=True); input()"
+    )
     holder = subprocess.Popen(
-        [sys.executable, "-c", f"from undiffuse.runs import RunFolder\nwith RunFolder.open({str(run_path)!r}).lock():\n print('held', flush=True)\n input()"],
+        [sys.executable, "-c", code, str(run_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

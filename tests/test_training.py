@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 import pytest
-from conftest import TINY
 
 import undiffuse as ud
+from conftest import TINY
 from undiffuse import config, datasets
 from undiffuse.denoiser import GaussianDenoiser
 from undiffuse.network import Weights
@@ -169,18 +169,24 @@ def test_ranges_of_times_get_their_own_settings():
     np.testing.assert_allclose(start.W, fresh.W, atol=1e-6)
 
 
-@pytest.mark.parametrize(("decay", "last"), [("none", 1.0), ("linear", 0.005), ("cosine", 0.5 * (1 + np.cos(0.995 * np.pi)))])
+@pytest.mark.parametrize(
+    ("decay", "last"), [("none", 1.0), ("linear", 0.005), ("cosine", 0.5 * (1 + np.cos(0.995 * np.pi)))]
+)
 def test_learning_rate_decays_to_its_end(decay, last):
     training = tiny(f"training.decay={decay}").training
     rates = learning_rates(training, 0, 100, 100)
     np.testing.assert_allclose(rates[-1], 0.01 * last, rtol=1e-9)
-    np.testing.assert_array_equal(np.concatenate([learning_rates(training, 0, 40, 100), learning_rates(training, 40, 60, 100)]), rates)
+    np.testing.assert_array_equal(
+        np.concatenate([learning_rates(training, 0, 40, 100), learning_rates(training, 40, 60, 100)]), rates
+    )
 
 
 def test_overfitting_shows_as_a_gap():
     """40 points and 400 passes at the first times: held-out errors lie far above training errors."""
     few = ("data.n=40", "training.batch=20", "training.epochs=400", "network.hidden=200", "network.start=data")
-    settings = tiny(*few, "data.noise=0.3", "diffusion.beta_1=0.001", "diffusion.beta_T=0.01", "diffusion.noise_scale=0.3")
+    settings = tiny(
+        *few, "data.noise=0.3", "diffusion.beta_1=0.001", "diffusion.beta_T=0.01", "diffusion.noise_scale=0.3"
+    )
     with pytest.warns(UserWarning, match="prior KL"):
         settings.forward().check_prior(datasets.load(settings).train)
     check = overfit(bank_of(settings, workers=2)[1])

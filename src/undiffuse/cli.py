@@ -34,9 +34,7 @@ Settings = Annotated[
     Parameter(name="--set", negative=(), help="Replace a setting, such as training.epochs=5; may be repeated."),
 ]
 Seed = Annotated[int | None, Parameter(help="Seed of every random stream; the preset's by default.")]
-Device = Annotated[
-    Literal["auto", "cpu", "cuda"], Parameter(help="Where to train; auto takes a GPU where it helps.")
-]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to train; auto takes a GPU where it helps.")]
 Workers = Annotated[int | None, Parameter(help="Worker processes; one per core by default.")]
 SamplerName = Annotated[
     Literal["ancestral", "ddim", "ode"], Parameter(help="Algorithm 2, DDIM, or the probability-flow ODE.")

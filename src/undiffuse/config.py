@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -161,10 +162,12 @@ class Config(_Section):
         for part in self.times:
             edges |= {part.first, part.last + 1}
         out = []
-        borders = sorted(edges)
-        for start, stop in zip(borders[:-1], borders[1:], strict=True):
+        for start, stop in pairwise(sorted(edges)):
             # Counted from the top, so that in continuation a short block's cold start is not the one at large t.
-            out += [(max(start, high - self.training.block + 1), high) for high in range(stop - 1, start - 1, -self.training.block)]
+            out += [
+                (max(start, high - self.training.block + 1), high)
+                for high in range(stop - 1, start - 1, -self.training.block)
+            ]
         return sorted(out)
 
     def _replacements(self, t: int, section: type[_Section]) -> dict[str, Any]:

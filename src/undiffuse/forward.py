@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from undiffuse.errors import UserError, one_of, require
 from undiffuse.schedule import GOOD_PRIOR_KL, NoiseSchedule
 
-Array = NDArray[np.floating]
+Array = NDArray[Any]  # float64, or float32 inside training
 PREDICTIONS = ("xi", "x0", "v")
 
 

@@ -204,5 +204,5 @@ def _activate(u: Reals, activation: str) -> Reals:
     if activation == "sigmoid":
         from scipy.special import expit
 
-        return expit(u)  # type: ignore[no-any-return]
+        return expit(u)
     return u

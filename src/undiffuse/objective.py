@@ -29,8 +29,6 @@ def xi_error(denoiser: Denoiser, x0: NDArray[np.float64], t: int, seed: int = 0)
     return float(np.mean((xi - denoiser.xi_hat(denoiser.forward.jump(x0, t, xi), t)) ** 2))
 
 
-def xi_errors(
-    denoiser: Denoiser, x0: NDArray[np.float64], times: Iterable[int], seed: int = 0
-) -> NDArray[np.float64]:
+def xi_errors(denoiser: Denoiser, x0: NDArray[np.float64], times: Iterable[int], seed: int = 0) -> NDArray[np.float64]:
     """:func:`xi_error` at each of ``times``."""
     return np.array([xi_error(denoiser, x0, t, seed) for t in times])

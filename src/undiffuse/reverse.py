@@ -3,11 +3,15 @@
 Three samplers share one loop. Each takes ``x_t`` to ``x_p`` at an earlier time p, through the noise estimate
 ``xi_hat`` and the data estimate ``x0_hat`` that belongs to it:
 
-| sampler   | step                                                                                 | source            |
-|-----------|--------------------------------------------------------------------------------------|-------------------|
-| ancestral | posterior mean of x_p given x0_hat, plus ``s sigma z``, ``sigma^2 = beta`` or ``beta~`` | (21), Algorithm 2 |
-| ddim      | ``sqrt(abar_p) x0_hat + s sqrt(Delta_p - sigma^2) xi_hat + s sigma z``, ``sigma = eta sqrt(beta~)`` | Song et al. 2021 |
-| ode       | Heun's rule for ``dy/dsigma = xi_hat``, ``y = x/sqrt(abar)``, ``sigma = s sqrt(Delta/abar)``  | Karras et al. 2022 |
+ancestral
+    Posterior mean of ``x_p`` given ``x0_hat``, plus ``s sigma z`` with ``sigma^2 = beta`` or ``beta~``; equation (21),
+    Algorithm 2, Ho et al. 2020.
+ddim
+    ``sqrt(abar_p) x0_hat + s sqrt(Delta_p - sigma^2) xi_hat + s sigma z`` with ``sigma = eta sqrt(beta~)``;
+    Song, Meng & Ermon 2021.
+ode
+    Heun's rule for the probability flow ``dy/dsigma = xi_hat`` with ``y = x/sqrt(abar)`` and
+    ``sigma = s sqrt(Delta/abar)``; Karras et al. 2022.
 
 ``beta`` and ``beta~`` are those of the jump ``p -> t``, so respaced times need nothing more. No noise is added in the
 step that reaches t = 0 (22). DDIM with eta = 1 is the ancestral sampler with ``beta~``; with eta = 0 it is Euler's
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -150,7 +155,7 @@ def _walk(
     denoiser: Denoiser, x: Floats, times: Sequence[int], sampler: Sampler, draw: Callable[[], Floats]
 ) -> Iterator[State]:
     yield State(times[0], x)
-    for t, previous in zip(times[:-1], times[1:], strict=True):
+    for t, previous in pairwise(times):
         x = sampler.step(denoiser, x, t, previous, draw)
         if not np.isfinite(x).all():
             raise UserError(f"the reverse process left the finite numbers between t = {t} and t = {previous}")
@@ -182,13 +187,12 @@ def sample(
         draw = SampleNoise(seed, count, denoiser.dim, first)
         for state in _walk(denoiser, denoiser.forward.noise_scale * draw(), times, sampler, draw):
             on_step(count)
-        out[first : first + count] = state.x
+            if state.t == 0:
+                out[first : first + count] = state.x
     return out
 
 
-def reconstruct(
-    denoiser: Denoiser, x_t: ArrayLike, t: int, sampler: Sampler | None = None, seed: int = 0
-) -> Floats:
+def reconstruct(denoiser: Denoiser, x_t: ArrayLike, t: int, sampler: Sampler | None = None, seed: int = 0) -> Floats:
     """Take diffused samples ``x_t`` back from time ``t`` to t = 0; exactly t steps unless the sampler says fewer."""
     *_, last = reverse_trajectory(denoiser, x_t, t, sampler, seed)
     return last.x

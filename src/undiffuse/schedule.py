@@ -148,7 +148,7 @@ class NoiseSchedule:
         if t.size and (t.min() < first or t.max() > self.T):
             wrong = t.min() if t.min() < first else t.max()
             raise UserError(f"t = {wrong} is outside {first}..{self.T}")
-        return table[t]  # type: ignore[no-any-return]
+        return table[t]
 
     # -- subsets of times -------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from undiffuse.errors import UserError
 from undiffuse.model import Diffusion
 from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder, write_file
-from undiffuse.streams import Purpose, stream
+from undiffuse.streams import Purpose, SampleNoise, stream
 from undiffuse.training import overfit, run_errors
 
 Floats = NDArray[np.float64]
@@ -176,7 +176,7 @@ def _forward_states(model: Diffusion, x0: Floats) -> list[tuple[int, Floats]]:
 
 def _reverse_states(model: Diffusion) -> list[tuple[int, Floats]]:
     """A trajectory of the samples that ``sample(seed)`` would give."""
-    draw = reverse.SampleNoise(model.config.seed, _SHOWN, model.dim)
+    draw = SampleNoise(model.config.seed, _SHOWN, model.dim)
     start = model.forward.noise_scale * draw()
     wanted = _moments(model.forward.T)
     return [state for state in reverse.reverse_trajectory(model, start, noise=draw) if state.t in wanted]
@@ -220,16 +220,20 @@ def write_report(run: RunFolder) -> Path:
     ]
     forward = run.config.forward()
     template = (resources.files("undiffuse") / "report.html.jinja").read_text(encoding="utf-8")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
-        version=undiffuse.__version__,
-        config=run.config,
-        toml=run.config.to_toml(),
-        training=training_summary(run),
-        evaluation=run.read_json("metrics.json"),
-        metric_names=_METRIC_NAMES,
-        figures=figures,
-        schedule=schedule_summary(run.config),
-        forward=forward,
+    page = (
+        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        .from_string(template)
+        .render(
+            version=undiffuse.__version__,
+            config=run.config,
+            toml=run.config.to_toml(),
+            training=training_summary(run),
+            evaluation=run.read_json("metrics.json"),
+            metric_names=_METRIC_NAMES,
+            figures=figures,
+            schedule=schedule_summary(run.config),
+            forward=forward,
+        )
     )
     return run.write_text("report.html", page)
 

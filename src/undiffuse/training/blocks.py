@@ -52,7 +52,7 @@ class Progress:
         out = Progress()
         ends = np.cumsum(arrays["passes"])
         for i, t in enumerate(arrays["times"].tolist()):
-            out.weights[t] = Weights(**{name: arrays[name][i] for name in Weights.NAMES})  # type: ignore[arg-type]
+            out.weights[t] = Weights(**{name: arrays[name][i] for name in Weights.NAMES})
             errors = slice(ends[i] - arrays["passes"][i], ends[i])
             out.train[t] = arrays["train_error"][errors].tolist()
             out.held_out[t] = arrays["held_out_error"][errors].tolist()
@@ -204,5 +204,6 @@ def _pack_unfinished(states: list[TrainingState], train: Errors, held_out: Error
 def _unpack_unfinished(arrays: Arrays, step: int) -> Begun:
     parts = [Weights(**{n: arrays[f"unfinished.{part}.{n}"] for n in Weights.NAMES}) for part in _PARTS]  # type: ignore[arg-type]
     count = len(parts[0].W)
-    states = [TrainingState(*(part[i].copy() for part in parts), step) for i in range(count)]
+    weights, first, second = parts
+    states = [TrainingState(weights[i].copy(), first[i].copy(), second[i].copy(), step) for i in range(count)]
     return states, np.array(arrays["unfinished.train"], float), np.array(arrays["unfinished.held_out"], float)

@@ -126,7 +126,7 @@ class KernelEngine:
 
     def outputs(self, x: Float32) -> Float32:
         """See :class:`Engine`."""
-        return self._kernel.apply(self._unpack(0), self._architecture, x[0])[None]  # type: ignore[no-any-return]
+        return self._kernel.apply(self._unpack(0), self._architecture, x[0])[None]
 
     def states(self) -> list[TrainingState]:
         """See :class:`Engine`."""

@@ -26,9 +26,7 @@ class Examples:
     seed, t : int
     """
 
-    def __init__(
-        self, parametrisation: Parametrisation, train: Float32, held_out: Float32, seed: int, t: int
-    ) -> None:
+    def __init__(self, parametrisation: Parametrisation, train: Float32, held_out: Float32, seed: int, t: int) -> None:
         self._parametrisation = parametrisation
         self._forward: ForwardProcess = parametrisation.forward
         self._train, self._held_out = train, held_out

@@ -68,11 +68,12 @@ class TorchEngine:
         step = int(next(iter(moments.values()))["step"])
         weights = self._unstack({**self._parameters, "A": self._decoder()})
         empty = torch.zeros_like(self._decoder()) if self._tied else None
-        each = []
+        moments_of = []
         for key in ("exp_avg", "exp_avg_sq"):
             tensors = {name: state[key] for name, state in moments.items()}
-            each.append(self._unstack(tensors if empty is None else {**tensors, "A": empty}))
-        return [TrainingState(*parts, step) for parts in zip(weights, *each, strict=True)]
+            moments_of.append(self._unstack(tensors if empty is None else {**tensors, "A": empty}))
+        first, second = moments_of
+        return [TrainingState(w, m, v, step) for w, m, v in zip(weights, first, second, strict=True)]
 
     # -- mathematics ------------------------------------------------------------------------------------------
 

@@ -169,7 +169,12 @@ def _metric_lines(arrays: Arrays) -> Iterator[str]:
     at = 0
     for t, passes in zip(arrays["times"].tolist(), arrays["passes"].tolist(), strict=True):
         for epoch in range(1, passes + 1):
-            line = {"t": t, "epoch": epoch, "train": arrays["train_error"][at], "held_out": arrays["held_out_error"][at]}
+            line = {
+                "t": t,
+                "epoch": epoch,
+                "train": arrays["train_error"][at],
+                "held_out": arrays["held_out_error"][at],
+            }
             yield json.dumps({key: float(f"{v:.6g}") if isinstance(v, float) else v for key, v in line.items()}) + "\n"
             at += 1
 

@@ -22,7 +22,7 @@ from undiffuse.training import engines
 from undiffuse.training.blocks import Arrays, BlockTrainer
 
 DEVICES = ("auto", "cpu", "cuda")
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class WorkerError(RuntimeError):

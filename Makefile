@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-full lint format bench clean
+
+demo: $(VENV)/.installed  ## train the 2-pi spiral at full thesis size and write its report
+	$(BIN)/undiffuse run spiral-2pi --out demo/spiral-2pi $(if $(wildcard demo/spiral-2pi/manifest.json),--overwrite)
+
+test: $(VENV)/.developer  ## the whole test suite, on two processes
+	$(BIN)/python -m pytest -n 2 -m "not full_size"
+
+test-full: $(VENV)/.developer  ## the checks at full size: minutes each, and the machine should be idle
+	$(BIN)/python -m pytest -m full_size
+
+lint: $(VENV)/.developer  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.developer
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.developer  ## training speed against the alternatives, measured in the same run
+	$(BIN)/python benchmarks/spiral_training.py
+
+clean:
+	rm -rf $(VENV) demo runs build dist
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "undiffuse needs Python 3.11 or newer; give one with PYTHON=python3.12 make ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/.developer: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[dev]'
+	touch $@ $(VENV)/.installed
