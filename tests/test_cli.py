@@ -111,6 +111,19 @@ def test_figures_are_made_for_every_kind(capsys, tmp_path, tiny_run_path):
     assert all((tmp_path / "figures" / stem).read_bytes().startswith(b"\x89PNG") for stem in stems)
 
 
+def test_figure_5_of_several_runs_has_a_row_for_each(capsys, tmp_path, tiny_run_path):
+    import shutil
+
+    other = shutil.copytree(tiny_run_path, tmp_path / "other")
+    found = answer(capsys, "figures", tiny_run_path, other, "--out", tmp_path / "figures")
+    assert len(found["figures"]) == 11
+    from matplotlib.image import imread
+
+    alone = imread(tmp_path / "figures" / "other" / "5_generated.png")
+    both = imread(tmp_path / "figures" / "5_generated.png")
+    assert abs(both.shape[0] - 2 * alone.shape[0]) <= 2  # pixels, rounded
+
+
 def test_presets_and_info_describe(capsys, tiny_run_path):
     names = [row["name"] for row in answer(capsys, "presets")["presets"]]
     assert names == ["spiral-2pi", "spiral-2pi-best", "spiral-3pi", "spiral-3pi-best"]

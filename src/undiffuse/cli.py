@@ -198,17 +198,20 @@ def evaluate(
 
 
 @app.command
-def figures(run: Path, *, out: Path, json: Json = False) -> None:
-    """Make a run's figures as PNG files.
+def figures(run: Path, *more: Path, out: Path, json: Json = False) -> None:
+    """Make the figures of one run or several, as PNG files.
 
     Parameters
     ----------
     run
         Run folder.
+    more
+        Further run folders: each run's figures then get a folder of their own, and Figure 5 shows all runs.
     out
         Folder to put them in; files of the same names are replaced.
     """
-    paths = [str(path) for path in workflow.figures_of(RunFolder.open(run), out)]
+    folders = [RunFolder.open(path) for path in (run, *more)]
+    paths = [str(path) for path in workflow.figures_of_all(folders, out)]
     _answer(json, {"figures": paths}, paths)
 
 

@@ -18,7 +18,7 @@ from undiffuse import datasets, metrics, objective, reverse
 from undiffuse.config import Config
 from undiffuse.datasets import Dataset
 from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser
-from undiffuse.errors import UserError
+from undiffuse.errors import UserError, require
 from undiffuse.model import Diffusion
 from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder, write_file
@@ -139,10 +139,7 @@ def figures_of(run: RunFolder, out: Path) -> list[Path]:
     from undiffuse import figures
 
     model, data = Diffusion.load(run), run_data(run)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {out}: {error.strerror}") from None
+    _make_folder(out)
     made = {"loss_against_time": figures.loss_against_time(model.errors, *references(model, data))}
     if data.dim == 2:
         shown = data.train[: 2 * _SHOWN]
@@ -154,6 +151,36 @@ def figures_of(run: RunFolder, out: Path) -> list[Path]:
         made["reverse_trajectory"] = figures.process(states, forward=False)
         made["5_generated"] = figures.generated([(run.config.name, shown[:_SHOWN], states[-1][1])])
     return [figures.save(figure, out / f"{name}.png") for name, figure in sorted(made.items())]
+
+
+def figures_of_all(runs: list[RunFolder], out: Path) -> list[Path]:
+    """Make the figures of several runs, each in a folder of its own, and Figure 5 with a row for each.
+
+    Raises
+    ------
+    UserError
+        If the runs' folders share a name, or one is not two-dimensional.
+    """
+    from undiffuse import figures
+
+    if len(runs) == 1:
+        return figures_of(runs[0], out)
+    names = [run.path.resolve().name for run in runs]
+    require(len(set(names)) == len(names), f"the runs' folders must have different names, got {', '.join(names)}")
+    rows = []
+    for run in runs:
+        model, data = Diffusion.load(run), run_data(run)
+        require(data.dim == 2, f"Figure 5 shows two-dimensional data; {run.path} has dimension {data.dim}")
+        rows.append((run.config.name, data.train[:_SHOWN], model.sample(_SHOWN, run.config.seed)))
+    made = [path for run, name in zip(runs, names, strict=True) for path in figures_of(run, out / name)]
+    return [*made, figures.save(figures.generated(rows), out / "5_generated.png")]
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {path}: {error.strerror}") from None
 
 
 def references(model: Diffusion, data: Dataset, points: int = 60) -> tuple[Floats, Floats]:

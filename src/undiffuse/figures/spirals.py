@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 @styled
 def process(states: Sequence[tuple[int, Floats]], forward: bool = True) -> Figure:
     """One cloud for each ``(t, x_t)``, left to right: Figure 1a, or a reverse trajectory with ``forward=False``."""
-    figure, axes = panels(1, len(states), 1.75 * len(states), 2.1)
+    figure, axes = panels(1, len(states), 1.75 * len(states), 2.35)
     limit = 1.08 * max(float(np.quantile(np.abs(x), 0.999)) for _, x in states)
     for axis, (t, x) in zip(axes[0], states, strict=True):
         cloud(axis, x, DATA if forward else MODEL)
@@ -50,13 +50,12 @@ def generated(rows: Sequence[tuple[str, Floats, Floats]]) -> Figure:
     for (title, data, samples), (left, middle, right) in zip(rows, axes, strict=True):
         cloud(left, data, DATA)
         cloud(middle, samples, MODEL)
-        cloud(right, data, GREY, "data")
-        cloud(right, samples, MODEL, "samples")
+        cloud(right, data, GREY)
+        cloud(right, samples, MODEL)
         limit = 1.08 * float(np.abs(data).max())
-        names = (f"{title}: data", f"samples ({len(samples)})", "both")
+        names = (f"{title}: data", f"{len(samples)} samples", "samples over data (grey)")
         for axis, name in zip((left, middle, right), names, strict=True):
             axis.set(xlim=(-limit, limit), ylim=(-limit, limit), title=name, xlabel="$x_1$")
             axis.label_outer()
         left.set_ylabel("$x_2$")
-        right.legend(loc="upper left", markerscale=4, fontsize=8, borderpad=0.1, handletextpad=0.1)
     return figure

@@ -44,12 +44,13 @@ def styled(make: Callable[P, Figure]) -> Callable[P, Figure]:
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
     """Make a figure of ``rows x columns`` axes; sizes in inches. The axes come as a 2-D array."""
     figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)  # type: ignore[union-attr,call-arg]
     return figure, np.asarray(figure.subplots(rows, columns, squeeze=False))
 
 
-def cloud(axes: Axes, x: NDArray[np.floating], colour: str, label: str | None = None) -> None:
+def cloud(axes: Axes, x: NDArray[np.floating], colour: str) -> None:
     """Scatter of points in the plane."""
-    axes.scatter(x[:, 0], x[:, 1], s=2.0, c=colour, alpha=0.55, linewidths=0, label=label, rasterized=True)
+    axes.scatter(x[:, 0], x[:, 1], s=2.0, c=colour, alpha=0.55, linewidths=0, rasterized=True)
     axes.set_aspect("equal")
 
 
