@@ -33,20 +33,21 @@ def histograms(before: Floats, after: Floats, noise_scale: float, T: int) -> Fig
     for row, (x, t, colour) in enumerate([(before, 0, DATA), (after, T, MODEL)]):
         for column in range(2):
             axis = axes[row, column]
-            axis.hist(x[:, column], bins=60, density=True, color=colour, alpha=0.75, label=f"$t = {t}$")
+            axis.hist(x[:, column], bins=60, density=True, color=colour, alpha=0.75)
+            title = f"$t = {t}$"
             if row == 1:
                 grid = np.linspace(-4 * noise_scale, 4 * noise_scale, 200)
                 law = np.exp(-(grid**2) / (2 * noise_scale**2)) / np.sqrt(2 * np.pi * noise_scale**2)
-                axis.plot(grid, law, color="black", label=f"$\\mathcal{{N}}(0, {noise_scale:g}^2)$")
-            axis.set(xlabel=f"$x_{column + 1}$", ylabel="density" if column == 0 else "")
-            axis.legend(loc="upper right", handlelength=1.2, fontsize=8)
+                axis.plot(grid, law, color="black")
+                title += f", beside $\\mathcal{{N}}(0, {noise_scale:g}^2)$"
+            axis.set(xlabel=f"$x_{column + 1}$", ylabel="density" if column == 0 else "", title=title)
     return figure
 
 
 @styled
 def generated(rows: Sequence[tuple[str, Floats, Floats]]) -> Figure:
     """Data beside samples, one row for each ``(title, data, samples)``: Figure 5."""
-    figure, axes = panels(len(rows), 3, 8.4, 2.95 * len(rows))
+    figure, axes = panels(len(rows), 3, 8.4, 3.2 * len(rows))
     for (title, data, samples), (left, middle, right) in zip(rows, axes, strict=True):
         cloud(left, data, DATA)
         cloud(middle, samples, MODEL)
