@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -29,21 +30,57 @@ app = App(
 
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
 Flag = Annotated[bool, Parameter(negative=())]
-Settings = Annotated[
-    tuple[str, ...],
-    Parameter(name="--set", negative=(), help="Replace a setting, such as training.epochs=5; may be repeated."),
-]
-Seed = Annotated[int | None, Parameter(help="Seed of every random stream; the preset's by default.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="Where to train; auto takes a GPU where it helps.")]
-Workers = Annotated[int | None, Parameter(help="Worker processes; one per core by default.")]
-SamplerName = Annotated[
-    Literal["ancestral", "ddim", "ode"], Parameter(help="Algorithm 2, DDIM, or the probability-flow ODE.")
-]
-Steps = Annotated[int | None, Parameter(help="Reverse steps, spread over the times; all of them by default.")]
-Variance = Annotated[
-    Literal["beta", "posterior"], Parameter(help="Noise of an ancestral step: beta (thesis) or the posterior's.")
-]
-Eta = Annotated[float, Parameter(help="Noise of DDIM, 0 to 1.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options of the commands that train."""
+
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", negative=(), help="Replace a setting, such as training.epochs=5; may be repeated."),
+    ] = ()
+    seed: Annotated[int | None, Parameter(help="Seed of every random stream; the preset's by default.")] = None
+    resume: Annotated[Flag, Parameter(help="Go on with a run that was stopped, to the same bits.")] = False
+    overwrite: Annotated[Flag, Parameter(help="Replace a run that is there.")] = False
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Parameter(help="Where to train; auto takes a GPU where it helps.")
+    ] = "auto"
+    workers: Annotated[int | None, Parameter(help="Worker processes; one per core by default.")] = None
+
+    def train(self, preset: str, out: Path) -> RunFolder:
+        """Train a preset or file into a run folder."""
+        if self.resume and self.overwrite:
+            raise UserError("--resume and --overwrite exclude each other")
+        config = configuration.load(preset, list(self.set_), self.seed)
+        data = datasets.load(config)
+        with progress("training", "passes") as update:
+            return train_run(
+                config, data, out, self.resume, self.overwrite, self.device, self.workers, on_progress=update
+            )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SamplerOptions:
+    """Options of the commands that sample."""
+
+    sampler: Annotated[
+        Literal["ancestral", "ddim", "ode"], Parameter(help="Algorithm 2, DDIM, or the probability-flow ODE.")
+    ] = "ancestral"
+    steps: Annotated[int | None, Parameter(help="Reverse steps, spread over the times; all by default.")] = None
+    variance: Annotated[
+        Literal["beta", "posterior"], Parameter(help="Noise of an ancestral step: beta (thesis) or the posterior's.")
+    ] = "beta"
+    eta: Annotated[float, Parameter(help="Noise of DDIM, 0 to 1.")] = 0.0
+
+    def build(self) -> Sampler:
+        """Return the sampler they describe."""
+        return Sampler(self.sampler, self.steps, self.variance, self.eta)
+
+
+_TRAINING, _SAMPLER = TrainingOptions(), SamplerOptions()
 
 
 @app.command
@@ -51,12 +88,7 @@ def run(
     preset: str,
     *,
     out: Path | None = None,
-    set_: Settings = (),
-    seed: Seed = None,
-    resume: Flag = False,
-    overwrite: Flag = False,
-    device: Device = "auto",
-    workers: Workers = None,
+    options: TrainingOptions = _TRAINING,
     json: Json = False,
 ) -> None:
     """Train, sample, evaluate and report: the main job.
@@ -67,12 +99,8 @@ def run(
         Name of a preset (see `undiffuse presets`) or a TOML file.
     out
         Run folder to make; runs/PRESET by default.
-    resume
-        Go on with a run that was stopped.
-    overwrite
-        Replace a run that is there.
     """
-    folder = _train(preset, out or Path("runs") / Path(preset).stem, set_, seed, resume, overwrite, device, workers)
+    folder = options.train(preset, out or Path("runs") / Path(preset).stem)
     with progress("sampling", "samples") as update:
         evaluation = workflow.evaluate_run(folder, Sampler(), folder.config.seed, on_progress=update)
     figures = workflow.figures_of(folder, folder.path / "figures")
@@ -95,12 +123,7 @@ def train(
     preset: str,
     *,
     out: Path,
-    set_: Settings = (),
-    seed: Seed = None,
-    resume: Flag = False,
-    overwrite: Flag = False,
-    device: Device = "auto",
-    workers: Workers = None,
+    options: TrainingOptions = _TRAINING,
     json: Json = False,
 ) -> None:
     """Train a bank into a run folder.
@@ -111,12 +134,8 @@ def train(
         Name of a preset or a TOML file.
     out
         Run folder to make.
-    resume
-        Go on with a run that was stopped, to the same bits as if it had not been.
-    overwrite
-        Replace a run that is there.
     """
-    summary = workflow.training_summary(_train(preset, out, set_, seed, resume, overwrite, device, workers))
+    summary = workflow.training_summary(options.train(preset, out))
     _answer(json, summary, _training_lines(summary))
 
 
@@ -126,10 +145,7 @@ def sample(
     *,
     n: Annotated[int, Parameter(name=["-n", "--n"])] = 1000,
     out: Path,
-    sampler: SamplerName = "ancestral",
-    steps: Steps = None,
-    variance: Variance = "beta",
-    eta: Eta = 0.0,
+    options: SamplerOptions = _SAMPLER,
     seed: int = 0,
     overwrite: Flag = False,
     json: Json = False,
@@ -149,7 +165,7 @@ def sample(
     overwrite
         Replace a file that is there.
     """
-    way = Sampler(sampler, steps, variance, eta)
+    way = options.build()
     workflow.check_output(out, overwrite)
     folder = RunFolder.open(run)
     start = time.monotonic()
@@ -160,8 +176,8 @@ def sample(
         "out": str(path),
         "n": len(x),
         "dim": x.shape[1],
-        "sampler": sampler,
-        "steps": steps or folder.config.diffusion.T,
+        "sampler": way.name,
+        "steps": way.steps or folder.config.diffusion.T,
         "seed": seed,
         "seconds": round(time.monotonic() - start, 2),
     }
@@ -172,10 +188,7 @@ def sample(
 def evaluate(
     run: Path,
     *,
-    sampler: SamplerName = "ancestral",
-    steps: Steps = None,
-    variance: Variance = "beta",
-    eta: Eta = 0.0,
+    options: SamplerOptions = _SAMPLER,
     samples: Annotated[int | None, Parameter(help="Samples in a set; the run's setting by default.")] = None,
     replicates: Annotated[int | None, Parameter(help="Number of sets; the run's setting by default.")] = None,
     seed: int = 0,
@@ -190,7 +203,7 @@ def evaluate(
     seed
         Seed of the samples and of the fresh data.
     """
-    way = Sampler(sampler, steps, variance, eta)
+    way = options.build()
     folder = RunFolder.open(run)
     with progress("sampling", "samples") as update:
         summary = workflow.evaluate_run(folder, way, seed, samples, replicates, update)
@@ -261,24 +274,6 @@ def info(run: Path, *, json: Json = False) -> None:
 
 
 # -- shared by the commands -------------------------------------------------------------------------------------------
-
-
-def _train(
-    preset: str,
-    out: Path,
-    changes: Sequence[str],
-    seed: int | None,
-    resume: bool,
-    overwrite: bool,
-    device: str,
-    workers: int | None,
-) -> RunFolder:
-    if resume and overwrite:
-        raise UserError("--resume and --overwrite exclude each other")
-    config = configuration.load(preset, list(changes), seed)
-    data = datasets.load(config)
-    with progress("training", "passes") as update:
-        return train_run(config, data, out, resume, overwrite, device, workers, on_progress=update)
 
 
 def _answer(json: bool, summary: dict[str, Any], lines: Sequence[str]) -> None:

@@ -112,7 +112,7 @@ class EvaluationSection(_Section):
     """How samples are judged: sets of ``samples`` points, ``replicates`` times over."""
 
     samples: Annotated[int, Field(ge=2)] = 2_000
-    replicates: Annotated[int, Field(ge=2)] = 16
+    replicates: Annotated[int, Field(ge=2)] = 32
 
 
 class Config(_Section):

@@ -165,10 +165,11 @@ class RunFolder:
         path = self.partial_path(entry)
         return _read_arrays(path) if path.exists() else None
 
-    def read_block(self, entry: dict[str, Any]) -> Arrays:
-        """Read a done block whole, its sha256 checked."""
-        self._check(entry)
-        return _read_arrays(self.weights_path(entry))
+    def read_record(self, entry: dict[str, Any]) -> Arrays:
+        """Read what a done block's training recorded, without its weights: times, passes and errors."""
+        names = ("times", "passes", "train_error", "held_out_error")
+        with _open_arrays(self.weights_path(entry)) as file:
+            return {name: file.get_tensor(name) for name in names}
 
     def reference(self) -> GaussianDenoiser:
         """Return the linear theory of the training data."""
@@ -239,10 +240,8 @@ class StoredBlock:
     def at(self, t: int) -> Weights:
         """Weights of one time."""
         if self._file is None:
-            from safetensors import safe_open
-
             self._run._check(self._entry)
-            self._file = safe_open(self._run.weights_path(self._entry), framework="numpy")
+            self._file = _open_arrays(self._run.weights_path(self._entry))
         i = t - self.first
         return Weights(**{name: self._file.get_slice(name)[i] for name in Weights.NAMES})
 
@@ -284,6 +283,18 @@ def _sha256(content: bytes) -> str:
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open_arrays(path: Path) -> Any:
+    """Open a safetensors file to read parts of it."""
+    import safetensors
+
+    try:
+        return safetensors.safe_open(path, framework="numpy")
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def _read_arrays(path: Path) -> Arrays:

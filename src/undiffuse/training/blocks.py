@@ -153,10 +153,9 @@ class BlockTrainer:
 
     def _begin(self, group: list[int], progress: Progress, saved: Arrays | None) -> Begun:
         """States and errors so far of a group: what was saved, fresh weights, or those of the time above."""
-        if saved and "unfinished.step" in saved and not any(t in progress.weights for t in group):
-            # The saved state belongs to the first group that is not finished, which is the first one begun here.
-            saved_step = saved.pop("unfinished.step")
-            return _unpack_unfinished(saved, int(saved_step))
+        if saved and "unfinished.step" in saved:
+            # It belongs to the first group that is not finished, which is the first one begun: used once.
+            return _unpack_unfinished(saved, int(saved.pop("unfinished.step")))
         if self._is_warm(group):
             starts = [progress.weights[t + 1].copy() for t in group]
         else:

@@ -127,7 +127,7 @@ def overfit(errors: NDArray[np.float64]) -> dict[str, float]:
 
 def run_errors(run: RunFolder) -> NDArray[np.float64]:
     """:func:`final_errors` of every finished block of a run, in order of time."""
-    return np.concatenate([final_errors(run.read_block(e)) for e in run.blocks if e["state"] == "done"])
+    return np.concatenate([final_errors(run.read_record(e)) for e in run.blocks if e["state"] == "done"])
 
 
 def _run(
@@ -182,4 +182,4 @@ def _metric_lines(arrays: Arrays) -> Iterator[str]:
 def _write_metrics(run: RunFolder) -> None:
     """Write ``metrics.jsonl`` anew from the finished blocks, which hold the same numbers."""
     done = [entry for entry in run.blocks if entry["state"] == "done"]
-    run.write_text("metrics.jsonl", "".join(line for entry in done for line in _metric_lines(run.read_block(entry))))
+    run.write_text("metrics.jsonl", "".join(line for entry in done for line in _metric_lines(run.read_record(entry))))
