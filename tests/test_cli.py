@@ -155,6 +155,7 @@ def test_every_command_has_help_and_json(capsys, command):
         (["train", "spiral-2pi", "--out", "x", "--resume"], "there is no run folder"),
         (["train", "spiral-2pi", "--out", "x", "--set", "data.n=50"], "do not fill one minibatch of 100"),
         (["train", "spiral-2pi", "--out", "x", "--set", "training.engine=kernal"], "'kernel'"),
+        (["train", "spiral-2pi", "--out", "x", "--set", "network.hidden=1000000000000"], "GB free"),
         (["sample", "nowhere", "--out", "x.npy"], "there is no run folder"),
         (["sample", "nowhere", "--out", "x.npy", "--sampler", "dimm"], "ddim"),
         (["evaluate", "nowhere"], "there is no run folder"),

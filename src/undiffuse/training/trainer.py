@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from undiffuse.bank import Bank, MemoryBlock
 from undiffuse.config import Config
 from undiffuse.datasets import Dataset, fingerprint
 from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.errors import UserError
+from undiffuse.errors import UserError, require
 from undiffuse.network import Weights
 from undiffuse.runs import RunFolder
 from undiffuse.training import workers as pool
@@ -80,6 +82,7 @@ def train_run(
         "training_seconds": 0.0,
     }
     config.forward().check_prior(data.train)
+    _check_room(config, data.dim, Path(path), pool.resolve_workers(workers, len(config.blocks()), device))
     if resume:
         run = RunFolder.open(path)
         _same_run(run, config, identity)
@@ -152,6 +155,28 @@ def _run(
             for index, (first, last) in reversed(todo)
         ]
         yield from pool.run_jobs(jobs, count, lambda: on_progress(total - left + scratch.passes_done(), total))
+
+
+def _check_room(config: Config, dim: int, path: Path, workers: int) -> None:
+    """Refuse a bank that the disk or the memory cannot hold, before any of it is trained."""
+
+    def size(first: int, last: int) -> int:
+        hidden = config.architecture_at(last, dim).hidden
+        return 4 * (last - first + 1) * (2 * dim * hidden + hidden + dim)
+
+    sizes = [size(first, last) for first, last in config.blocks()]
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    require(sum(sizes) < free, f"the bank takes {sum(sizes) / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free")
+    if hasattr(os, "sysconf"):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        # A finished block stands in memory three times: as it was trained, stacked, and as the bytes of its file.
+        needed = 3 * max(sizes) * workers
+        require(
+            needed < memory,
+            f"{workers} blocks of {max(sizes) / 1e9:.1f} GB at once take {needed / 1e9:.1f} GB of memory, this machine "
+            f"has {memory / 1e9:.1f} GB: lower training.block (now {config.training.block}) or --workers",
+        )
 
 
 def _same_run(run: RunFolder, config: Config, identity: dict[str, Any]) -> None:
