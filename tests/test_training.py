@@ -6,6 +6,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 import undiffuse as ud
@@ -110,6 +111,34 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
     assert sorted(path.name for path in (tmp_path / "cut" / "weights").iterdir()) == names
     for name in [*(f"weights/{n}" for n in names), "metrics.jsonl"]:
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("victim", "sent", "code", "words"),
+    [("parent", signal.SIGINT, 130, "stopped"), ("worker", signal.SIGKILL, 1, "a worker process was killed")],
+)
+def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(tmp_path, victim, sent, code, words):
+    (tmp_path / "c.toml").write_text(TINY.replace("epochs = 3", "epochs = 100000"))
+    job = psutil.Popen(
+        [sys.executable, "-m", "undiffuse", "train", "c.toml", "--workers", "2", "--out", "run"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    workers = []
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(workers) < 2:
+        time.sleep(0.2)
+        workers = [p for p in job.children() if "popen_loky_posix" in " ".join(p.cmdline())]
+    time.sleep(3)
+    os.kill(job.pid if victim == "parent" else workers[0].pid, sent)
+    _, err = job.communicate(timeout=60)
+    assert job.returncode == code
+    assert words in err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
 
 
 # -- what is trained ------------------------------------------------------------------------------------------------

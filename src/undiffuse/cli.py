@@ -24,6 +24,7 @@ from undiffuse.training import WorkerError, train_run
 app = App(
     name="undiffuse",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # answered in main()
     help="Diffusion models that can be read all the way down: one single-hidden-layer autoencoder per diffusion time.",
     help_epilogue="Every command takes --json: one JSON object on standard output, and nothing else there.",
 )
@@ -311,7 +312,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except (UserError, CycloptsError) as error:
         return _complain(str(error), 2)
-    except (WorkerError, OSError, MemoryError) as error:
+    except WorkerError as error:
+        return _complain(str(error), 1)
+    except (OSError, MemoryError) as error:
         return _complain(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:
         return _complain("stopped; what was trained is kept, and --resume goes on from there", 130)

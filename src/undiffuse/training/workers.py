@@ -111,8 +111,11 @@ def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterato
             for future in done:
                 yield futures.pop(future), future.result()
             tick()
-    except BrokenProcessPool as error:
-        raise WorkerError(f"a worker process died ({str(error).splitlines()[0]})") from None
+    except BrokenProcessPool:
+        raise WorkerError(
+            "a worker process was killed, perhaps for want of memory; "
+            "what was trained is kept, and --resume goes on from there"
+        ) from None
     finally:
         executor.shutdown(kill_workers=True)
 
