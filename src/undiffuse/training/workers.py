@@ -100,9 +100,11 @@ def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterato
             yield job, train_block(job)
             tick()
         return
+    import psutil
     from loky import ProcessPoolExecutor
     from loky.process_executor import BrokenProcessPool
 
+    others = set(psutil.Process().children(recursive=True))
     executor = ProcessPoolExecutor(max_workers=workers, env=ONE_THREAD)
     try:
         futures: dict[Future[Arrays], Job] = {executor.submit(train_block, job): job for job in jobs}
@@ -111,13 +113,21 @@ def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterato
             for future in done:
                 yield futures.pop(future), future.result()
             tick()
-    except BrokenProcessPool:
-        raise WorkerError(
-            "a worker process was killed, perhaps for want of memory; "
-            "what was trained is kept, and --resume goes on from there"
-        ) from None
-    finally:
-        executor.shutdown(kill_workers=True)
+        executor.shutdown()
+    except BaseException as error:
+        # Workers in the middle of a block do not hear a shutdown, and waiting for one can hang: end them outright.
+        # loky's resource tracker is a child as well, and is left to tidy up after them.
+        for process in set(psutil.Process().children(recursive=True)) - others:
+            with contextlib.suppress(psutil.Error):
+                if "resource_tracker" not in " ".join(process.cmdline()):
+                    process.kill()
+        executor.shutdown(wait=False)
+        if isinstance(error, BrokenProcessPool):
+            raise WorkerError(
+                "a worker process was killed, perhaps for want of memory; "
+                "what was trained is kept, and --resume goes on from there"
+            ) from None
+        raise
 
 
 def resolve_workers(workers: int | None, blocks: int, device: str) -> int:
