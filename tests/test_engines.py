@@ -139,7 +139,7 @@ def test_automatic_engine_is_the_kernel_where_it_can_be(architecture, device, en
 
 @pytest.mark.parametrize(
     ("architecture", "obstacle"),
-    [(Architecture(5, 8), "dimension 5"), (Architecture(2, 8, activation="sigmoid"), "sigmoid")],
+    [(Architecture(5, 8), "5 variables"), (Architecture(2, 8, activation="sigmoid"), "sigmoid")],
 )
 def test_kernel_says_what_it_cannot_do(architecture, obstacle):
     with pytest.raises(UserError, match=obstacle):

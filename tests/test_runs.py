@@ -11,7 +11,8 @@ import pytest
 import undiffuse as ud
 from conftest import TINY
 from undiffuse import config, datasets
-from undiffuse.runs import RunFolder, write_file
+from undiffuse.files import write_file
+from undiffuse.runs import RunFolder
 from undiffuse.training import train_run
 
 

@@ -12,6 +12,8 @@ from undiffuse.config import Config, presets
 from undiffuse.denoiser import Denoiser, EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
 from undiffuse.errors import UserError
 from undiffuse.forward import ForwardProcess
+from undiffuse.inpainting import Inpainting, inpaint
+from undiffuse.likelihood import Bound, bound
 from undiffuse.model import Diffusion, fit
 from undiffuse.network import Architecture, Autoencoder, Weights
 from undiffuse.reverse import Sampler, reconstruct, reverse_trajectory, sample
@@ -22,20 +24,24 @@ __all__ = [
     "Architecture",
     "Autoencoder",
     "Bank",
+    "Bound",
     "Config",
     "Denoiser",
     "Diffusion",
     "EmpiricalDenoiser",
     "ForwardProcess",
     "GaussianDenoiser",
+    "Inpainting",
     "LinearDenoiser",
     "NoiseSchedule",
     "RunFolder",
     "Sampler",
     "UserError",
     "Weights",
+    "bound",
     "datasets",
     "fit",
+    "inpaint",
     "presets",
     "reconstruct",
     "reverse_trajectory",

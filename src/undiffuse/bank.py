@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse.denoiser import Denoiser, GaussianDenoiser
+from undiffuse.denoiser import AxisWiener, Denoiser, GaussianDenoiser
 from undiffuse.errors import UserError
 from undiffuse.forward import Array, ForwardProcess, as_samples
 from undiffuse.network import Architecture, Autoencoder, Weights
@@ -40,6 +40,22 @@ class MemoryBlock:
     def at(self, t: int) -> Weights:
         """Weights of one time."""
         return self._stacked[t - self.first]
+
+
+class _AlongAxes(Denoiser):
+    """A bank of networks on components, for ``z = x_t U`` with U the principal axes, largest variance first."""
+
+    def __init__(self, bank: Bank, linear: AxisWiener) -> None:
+        self.forward, self.dim = bank.forward, bank.dim
+        self._bank, self._linear = bank, linear
+
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """Noise estimate along the axes, shape ``(n, dim)``."""
+        link, net = self._bank.parametrisation(t), self._bank[t]
+        k = net.architecture.width
+        out = self._linear.xi_hat(x_t, t)
+        out[:, :k] += link.correction(net(x_t[:, :k] - self.forward.signal(t) * self._linear.mean[:k]), t)
+        return out
 
 
 class Bank(Denoiser):
@@ -105,12 +121,21 @@ class Bank(Denoiser):
         """Noise estimated by the network of time t, shape ``(n, dim)``."""
         if np.ndim(x_t) != 2 or np.shape(x_t)[1] != self.dim:
             raise UserError(f"x_t has shape {np.shape(x_t)}, wanted (n, {self.dim})")
-        return self.parametrisation(t).xi_hat(self[t](x_t), np.asarray(x_t), t)
+        x_t, link = np.asarray(x_t), self.parametrisation(t)
+        return link.xi_hat(self[t](link.inputs(x_t, t)), x_t, t)
+
+    def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
+        """Return the bank in principal coordinates, if all its networks work in them."""
+        if any(link.axes is None for link in self._parametrisations) or self.reference is None:
+            return None
+        linear, axes = self.reference.along_axes()
+        return _AlongAxes(self, linear), axes
 
     def xi_jacobian(self, x_t: Array, t: int) -> NDArray[np.float64]:
         """Jacobian of :meth:`xi_hat` at each point, shape ``(n, dim, dim)``."""
         points = as_samples(x_t, self.dim, "x_t")
-        return self.parametrisation(t).xi_jacobian(self[t].jacobian(points), t)
+        link = self.parametrisation(t)
+        return link.xi_jacobian(self[t].jacobian(link.inputs(points, t)), t)
 
     def _index(self, t: int) -> int:
         """Position of the block that holds time ``t``."""

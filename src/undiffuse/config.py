@@ -33,6 +33,20 @@ class SpiralData(_Section):
     held_out: Count = 2_000
 
 
+class ImageData(_Section):
+    """Digits of MNIST, or of IDX files in ``folder``; see :func:`undiffuse.datasets.mnist`.
+
+    The first ``n`` training and ``held_out`` test images in the files' order; all of them by default.
+    """
+
+    name: Literal["mnist"]
+    digits: Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(min_length=1)] = (0, 1)
+    n: Count | None = None
+    held_out: Count | None = None
+    pixels: Literal["unit", "symmetric"] = "unit"
+    folder: str | None = None
+
+
 class FileData(_Section):
     """Rows of a ``.npy`` array of shape ``(n, dim)``; the last ``held_out`` rows are kept for testing."""
 
@@ -48,7 +62,7 @@ class ArrayData(_Section):
     held_out: Count
 
 
-DataSection = Annotated[SpiralData | FileData | ArrayData, Field(discriminator="name")]
+DataSection = Annotated[SpiralData | ImageData | FileData | ArrayData, Field(discriminator="name")]
 
 
 class DiffusionSection(_Section):
@@ -71,26 +85,46 @@ class NetworkSection(_Section):
     tying: Literal["untied", "tied", "signed"] = "untied"
     start: Literal["uniform", "data"] = "uniform"
     decoder_scale: Positive = 1.0
+    components: Count | None = None
+
+    @model_validator(mode="after")
+    def _components_need_the_skip(self) -> Self:
+        if self.components is not None and self.skip != "gaussian":
+            raise ValueError("components go with skip = 'gaussian', which answers for the other components")
+        return self
 
 
 class TrainingSection(_Section):
-    """Algorithm 1, for each time on its own."""
+    """Algorithm 1, for each time.
+
+    ``order`` says where a network starts. ``independent`` (thesis): from fresh weights. ``continuation``: from the
+    trained network of the time above, for ``warm_epochs``, inside a block. ``sweep``: the network of ``sweep_from`` is
+    trained from fresh weights for ``epochs``; from there one optimiser goes down to t = 1 and another up to T, never
+    restarted, with ``warm_epochs`` at each time at the constant ``warm_learning_rate``, and the weights of a time are
+    the running average of its and its predecessors' steps, with ``average`` the share kept at each step.
+    """
 
     epochs: Count = 20
     batch: Count = 100
     learning_rate: Positive = 0.01
-    decay: Literal["none", "linear", "cosine"] = "none"
+    decay: Literal["none", "linear", "cosine", "trapezoid"] = "none"
     loss: Literal["simple", "weighted"] = "simple"
-    order: Literal["independent", "continuation"] = "independent"
+    order: Literal["independent", "continuation", "sweep"] = "independent"
     warm_epochs: Count | None = None
+    warm_learning_rate: Positive | None = None
+    sweep_from: Count | None = None
+    average: Annotated[float, Field(ge=0, lt=1)] | None = None
     block: Count = 25
     engine: Literal["auto", "kernel", "torch"] = "auto"
     at_once: Count = 8
 
     @model_validator(mode="after")
-    def _continuation_needs_its_epochs(self) -> Self:
-        if (self.order == "continuation") != (self.warm_epochs is not None):
-            raise ValueError("warm_epochs is given exactly when order = 'continuation'")
+    def _order_has_its_settings(self) -> Self:
+        if (self.order != "independent") != (self.warm_epochs is not None):
+            raise ValueError("warm_epochs is given exactly when order is 'continuation' or 'sweep'")
+        for name in ("warm_learning_rate", "sweep_from", "average"):
+            if (self.order == "sweep") != (getattr(self, name) is not None):
+                raise ValueError(f"{name} is given exactly when order = 'sweep'")
         return self
 
 
@@ -102,10 +136,12 @@ class TimesSection(_Section):
     hidden: Count | None = None
     prediction: Literal["xi", "x0", "v"] | None = None
     skip: Literal["none", "scalar", "gaussian"] | None = None
+    components: Count | None = None
     epochs: Count | None = None
     warm_epochs: Count | None = None
     batch: Count | None = None
     learning_rate: Positive | None = None
+    warm_learning_rate: Positive | None = None
 
 
 class EvaluationSection(_Section):
@@ -138,6 +174,12 @@ class Config(_Section):
                     "or overlap the range before"
                 )
             last = part.last
+        start = self.training.sweep_from
+        if start is not None:
+            if start > self.diffusion.T:
+                raise ValueError(f"training.sweep_from = {start} is outside 1..{self.diffusion.T}")
+            if any(part.hidden or part.skip or part.prediction for part in self.times):
+                raise ValueError("in a sweep only the number of components may differ between networks")
         return self
 
     # -- what the rest of the package asks of it --------------------------------------------------------------
@@ -158,17 +200,28 @@ class Config(_Section):
 
     def blocks(self) -> list[tuple[int, int]]:
         """Cut 1..T into units of work ``(first, last)``; no block crosses the border of a range of times."""
+        size, start = self.training.block, self.training.sweep_from
         edges = {1, self.diffusion.T + 1}
         for part in self.times:
             edges |= {part.first, part.last + 1}
+        if start is not None:
+            edges |= {start, start + 1}
         out = []
-        for start, stop in pairwise(sorted(edges)):
-            # Counted from the top, so that in continuation a short block's cold start is not the one at large t.
-            out += [
-                (max(start, high - self.training.block + 1), high)
-                for high in range(stop - 1, start - 1, -self.training.block)
-            ]
+        for first, stop in pairwise(sorted(edges)):
+            if start is not None and first > start:
+                out += [(low, min(low + size, stop) - 1) for low in range(first, stop, size)]
+            else:
+                # Counted from the top, so that in continuation a short block's cold start is not the one at large t.
+                out += [(max(first, high - size + 1), high) for high in range(stop - 1, first - 1, -size)]
         return sorted(out)
+
+    def block_before(self, index: int) -> int | None:
+        """Index of the block that block ``index`` of a sweep goes on from; None where nothing needs to come before."""
+        start, blocks = self.training.sweep_from, self.blocks()
+        first, last = blocks[index]
+        if start is None or first == start:
+            return None
+        return index + 1 if last < start else index - 1
 
     def _replacements(self, t: int, section: type[_Section]) -> dict[str, Any]:
         for part in self.times:
@@ -262,6 +315,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "training": TrainingSection,
     "times": TimesSection,
     "evaluation": EvaluationSection,
+    "mnist": ImageData,
     "file": FileData,
     "array": ArrayData,
     "spiral": SpiralData,

@@ -39,6 +39,13 @@ class Denoiser(Protocol):
         """Expected velocity ``sqrt(alpha_bar) xi_hat - sqrt(Delta) x0_hat/s``."""
         return self.forward.from_xi("v", self.xi_hat(x_t, t), x_t, t)
 
+    def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
+        """Return the same denoiser for ``z = x_t @ axes``, with these orthogonal axes, where that is cheaper.
+
+        White noise is white along any axes, so the reverse process runs there and only its end is turned back.
+        """
+        return None
+
     def score(self, x_t: Array, t: int) -> Array:
         """Score ``grad log q_t(x_t) = -xi_hat/(s sqrt(Delta))``, equation (23) with its last equality corrected."""
         return -self.xi_hat(x_t, t) / self.forward.noise(t)
@@ -91,6 +98,19 @@ class GaussianDenoiser(Denoiser):
         gain = self.forward.noise(t) / self._total_variances(t)
         return (((x_t - self.forward.signal(t) * self.mean) @ self.axes) * gain) @ self.axes.T
 
+    def leading(self, k: int) -> tuple[GaussianDenoiser, NDArray[np.float64]]:
+        """Return the denoiser of the ``k`` leading principal coordinates ``(x_0 - mu) @ axes``, and these axes.
+
+        The coordinates are centred and independent, largest variance first; axes have shape ``(dim, k)``.
+        """
+        axes, variances = self.axes[:, ::-1][:, :k], self.variances[::-1][:k]
+        return GaussianDenoiser(self.forward, np.zeros(k), np.diag(variances)), axes
+
+    def along_axes(self) -> tuple[AxisWiener, NDArray[np.float64]]:
+        """Return the same filter, axis by axis, and the principal axes, largest variance first."""
+        axes = self.axes[:, ::-1]
+        return AxisWiener(self.forward, self.mean @ axes, self.variances[::-1]), axes
+
     def linear_map(self, t: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """``(G, g)`` such that ``xi_hat = x_t G - g``: the same answer as one symmetric matrix."""
         gain = (self.axes * (self.forward.noise(t) / self._total_variances(t))) @ self.axes.T
@@ -98,8 +118,18 @@ class GaussianDenoiser(Denoiser):
 
     def error(self, t: int) -> float:
         """Mean square error in xi per dimension, ``1/N sum_i alpha_bar l_i/(alpha_bar l_i + s^2 Delta)``."""
-        signal = self.forward.signal(t) ** 2 * self.variances
-        return float(np.mean(signal / self._total_variances(t)))
+        return float(np.mean(self.axis_errors(t)))
+
+    def axis_errors(self, t: int, moments: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Mean square error in xi along each principal axis, shape ``(dim,)``.
+
+        ``moments`` are the mean squares of ``(x_0 - mu) @ axes`` of the data it is measured on; by default those it
+        was made from, where the error is ``alpha_bar l_i/(alpha_bar l_i + s^2 Delta)``.
+        """
+        moments = self.variances if moments is None else moments
+        noise = self.forward.noise(t)
+        gain = noise / self._total_variances(t)
+        return (1 - gain * noise) ** 2 + gain**2 * self.forward.signal(t) ** 2 * moments
 
     def log_density(self, x_t: Array, t: int) -> NDArray[np.float64]:
         """``log q_t(x_t)`` in nats, shape ``(n,)``."""
@@ -109,6 +139,22 @@ class GaussianDenoiser(Denoiser):
 
     def _total_variances(self, t: int) -> NDArray[np.float64]:
         return self.forward.signal(t) ** 2 * self.variances + self.forward.noise(t) ** 2
+
+
+class AxisWiener(Denoiser):
+    """The exact denoiser of independent Gaussian variables: :class:`GaussianDenoiser` along its principal axes."""
+
+    def __init__(self, forward: ForwardProcess, mean: NDArray[np.float64], variances: NDArray[np.float64]) -> None:
+        self.forward = forward
+        self.dim = mean.size
+        self.mean, self.variances = mean, variances
+
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """Expected noise, shape ``(n, dim)``."""
+        signal, noise = self.forward.signal(t), self.forward.noise(t)
+        out = np.asarray(x_t - signal * self.mean)
+        out *= noise / (signal**2 * self.variances + noise**2)
+        return out
 
 
 class EmpiricalDenoiser(Denoiser):

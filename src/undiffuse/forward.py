@@ -53,14 +53,13 @@ class ForwardProcess:
 
     # -- going forward ----------------------------------------------------------------------------------------
 
-    def step(self, x: Array, t: int, rng: np.random.Generator) -> Array:
+    def step(self, x: Array, t: int, xi: Array) -> Array:
         """One forward step (15), ``x_t = sqrt(alpha_t) x_{t-1} + s sqrt(beta_t) xi``."""
-        return self.diffuse(x, t - 1, t, rng)
+        return self.diffuse(x, t - 1, t, xi)
 
-    def diffuse(self, x: Array, t: int, later: int, rng: np.random.Generator) -> Array:
-        """Draw ``x_later`` given ``x_t`` in one jump: (15) when ``later = t + 1``, (16) when ``t = 0``."""
+    def diffuse(self, x: Array, t: int, later: int, xi: Array) -> Array:
+        """``x_later`` from ``x_t`` and a given noise, in one jump: (15) when ``later = t + 1``, (16) when ``t = 0``."""
         alpha, beta, _ = self.schedule.between(later, t)
-        xi = rng.standard_normal(x.shape)
         return np.sqrt(alpha) * x + self.noise_scale * np.sqrt(beta) * xi
 
     def jump(self, x0: Array, t: int, xi: Array) -> Array:
@@ -72,7 +71,7 @@ class ForwardProcess:
         x = np.asarray(x0, dtype=np.float64)
         yield 0, x
         for t in range(1, self.T + 1):
-            x = self.step(x, t, rng)
+            x = self.step(x, t, rng.standard_normal(x.shape))
             yield t, x
 
     def posterior(self, x_t: Array, x0: Array, t: int) -> tuple[Array, float]:

@@ -15,6 +15,8 @@ from undiffuse.config import ArrayData, Config
 from undiffuse.denoiser import Denoiser
 from undiffuse.errors import require
 from undiffuse.forward import Array, as_samples
+from undiffuse.inpainting import Inpainting, inpaint
+from undiffuse.likelihood import Bound, bound
 from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder
 from undiffuse.schedule import NoiseSchedule
@@ -67,6 +69,10 @@ class Diffusion(Denoiser):
         """Noise estimated by the bank, shape ``(n, dim)``."""
         return self.bank.xi_hat(x_t, t)
 
+    def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
+        """Return the bank in principal coordinates, if all its networks work in them."""
+        return self.bank.along_axes()
+
     def sample(self, n: int, seed: int = 0, sampler: Sampler | None = None) -> Floats:
         """Generate ``n`` samples; see :func:`undiffuse.sample`."""
         return reverse.sample(self, n, sampler, seed)
@@ -74,6 +80,23 @@ class Diffusion(Denoiser):
     def reconstruct(self, x_t: ArrayLike, t: int, seed: int = 0, sampler: Sampler | None = None) -> Floats:
         """Take diffused samples back from time ``t``; see :func:`undiffuse.reconstruct`."""
         return reverse.reconstruct(self, x_t, t, sampler, seed)
+
+    def inpaint(
+        self,
+        x0: ArrayLike,
+        destroyed: ArrayLike,
+        how: Inpainting | None = None,
+        seed: int = 0,
+        sampler: Sampler | None = None,
+    ) -> Floats:
+        """Fill in what is destroyed (True in the mask); see :func:`undiffuse.inpaint`."""
+        return inpaint(self, x0, destroyed, how, sampler, seed)
+
+    def bound(
+        self, x0: ArrayLike, variance: str = "beta", levels: tuple[float, float] | None = None, seed: int = 0
+    ) -> Bound:
+        """Bound on ``-log p(x_0)``, every term; see :func:`undiffuse.bound`."""
+        return bound(self, x0, variance, levels, seed)
 
 
 def fit(

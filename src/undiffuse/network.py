@@ -40,6 +40,9 @@ class Architecture:
         noised data points, with directions uniform on the sphere.
     decoder_scale : float
         Factor on the initial ``A``; untied only.
+    components : int, optional
+        Number of leading principal components of the data that the network works in, instead of all variables; the
+        Gaussian skip alone answers for the rest.
     """
 
     dim: int
@@ -50,6 +53,7 @@ class Architecture:
     tying: str = "untied"
     start: str = "uniform"
     decoder_scale: float = 1.0
+    components: int | None = None
 
     def __post_init__(self) -> None:
         require(self.dim >= 1, f"dim = {self.dim}: a network needs at least one variable")
@@ -63,6 +67,20 @@ class Architecture:
             self.tying == "untied" or self.decoder_scale == 1.0,
             f"decoder_scale = {self.decoder_scale:g} has no meaning for {self.tying} weights, whose decoder is W^T",
         )
+        if self.components is not None:
+            require(
+                1 <= self.components <= self.dim,
+                f"components = {self.components}: wanted 1..{self.dim}, the number of variables",
+            )
+            require(
+                self.skip == "gaussian",
+                f"components = {self.components} needs skip = 'gaussian', which answers for the rest",
+            )
+
+    @property
+    def width(self) -> int:
+        """Number of inputs and outputs of the network: its components, or all variables."""
+        return self.components or self.dim
 
     @property
     def signs(self) -> Float32:
@@ -104,6 +122,16 @@ class Weights:
         """Return weights that share no memory with these."""
         return Weights(**{name: array.copy() for name, array in self.arrays().items()})
 
+    def widened(self, width: int) -> Weights:
+        """Return the same network on more or fewer components: zeros for those added, the last ones left out."""
+        now = self.W.shape[1]
+        if width <= now:
+            return Weights(
+                np.ascontiguousarray(self.W[:, :width]), self.b_h, self.A[:width].copy(), self.b_r[:width].copy()
+            )
+        more = (0, width - now)
+        return Weights(np.pad(self.W, ((0, 0), more)), self.b_h, np.pad(self.A, (more, (0, 0))), np.pad(self.b_r, more))
+
     def __getitem__(self, index: int) -> Weights:
         """Return one entry of stacked weights."""
         return Weights(**{name: array[index] for name, array in self.arrays().items()})
@@ -116,7 +144,7 @@ class Weights:
     @staticmethod
     def zeros(architecture: Architecture) -> Weights:
         """Weights that are all zero, shaped for ``architecture``."""
-        N, M = architecture.dim, architecture.hidden
+        N, M = architecture.width, architecture.hidden
         return Weights(
             np.zeros((M, N), np.float32),
             np.zeros(M, np.float32),
@@ -131,7 +159,7 @@ def start_weights(architecture: Architecture, x_t: NDArray[np.floating], rng: np
     ``start = "uniform"`` ignores ``x_t``. With ``"data"``, unit k is ``w_k . (x - x^(k))`` with ``w_k`` a random
     direction over the inputs' standard deviation and ``x^(k)`` the k-th input, so every kink lies in the data.
     """
-    N, M = architecture.dim, architecture.hidden
+    N, M = architecture.width, architecture.hidden
     if architecture.start == "uniform":
         W = rng.uniform(-1, 1, (M, N)) / np.sqrt(N)
         b_h = rng.uniform(-1, 1, M) / np.sqrt(N)
@@ -151,7 +179,8 @@ def start_weights(architecture: Architecture, x_t: NDArray[np.floating], rng: np
 class Autoencoder:
     """The network of one diffusion time, ``r(x) = A h(W x + b_h) + b_r``, with its weights in the open.
 
-    What ``r`` stands for (the noise, the data, or a correction to a skip) is the bank's business.
+    What ``r`` stands for (the noise, the data, or a correction to a skip), and whether ``x`` are variables or their
+    leading principal components, is the bank's business.
     """
 
     def __init__(self, weights: Weights, architecture: Architecture) -> None:
@@ -161,12 +190,13 @@ class Autoencoder:
 
     def __repr__(self) -> str:
         a = self.architecture
-        return f"Autoencoder({a.dim} -> {a.hidden} {a.activation} -> {a.dim}, predicts {a.prediction})"
+        what = f"{a.components} of {a.dim} components" if a.components else f"{a.dim}"
+        return f"Autoencoder({what} -> {a.hidden} {a.activation} -> {a.width}, predicts {a.prediction})"
 
     def __call__(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         """Output ``r(x)``, shape ``(n, dim)``; computed in float32."""
         x32 = np.ascontiguousarray(x, dtype=np.float32)
-        if self.architecture.activation != "sigmoid" and self.architecture.dim <= _KERNEL_DIM:
+        if self.architecture.activation != "sigmoid" and self.architecture.width <= _KERNEL_DIM:
             from undiffuse.kernels.autoencoder import apply
 
             return apply(self.weights, self.architecture, x32).astype(np.float64)

@@ -21,12 +21,23 @@ class Parametrisation:
     square error of the Gaussian reference. Errors of ``xi``, ``x0`` and ``v`` at one ``x_t`` are proportional, so with
     a skip the prediction fixes only the sign: -1 for ``x0``.
 
+    A network of ``components`` works on the k leading principal coordinates ``y = (x_t - sqrt(alpha_bar) mu) U_k``,
+    where the noise is white as well; it answers ``xi_hat = xi_G(x_t) + sign e_t r(y) U_k^T`` with ``e_t`` the error
+    over these coordinates.
+
     Parameters
     ----------
     forward : ForwardProcess
     architecture : Architecture
     reference : GaussianDenoiser or None
         Built from the training data; needed with a skip.
+
+    Attributes
+    ----------
+    skip : GaussianDenoiser or None
+        Linear estimate in the network's own variables.
+    axes : (dim, components) array or None
+        ``U_k``.
     """
 
     def __init__(
@@ -35,24 +46,55 @@ class Parametrisation:
         self.forward = forward
         self.kind = architecture.prediction
         self.skip: GaussianDenoiser | None = None
+        self.axes: NDArray[np.float64] | None = None
         self._last_map: tuple[int, LinearMap] = 0, (np.empty(0), np.empty(0))
         if architecture.skip != "none":
             if reference is None:
                 raise UserError(f"skip = {architecture.skip!r} needs the mean and covariance of the data")
-            self.skip = reference
-        if architecture.skip == "scalar" and reference is not None:
-            isotropic = np.mean(reference.variances) * np.eye(reference.dim)
-            self.skip = GaussianDenoiser(forward, reference.mean, isotropic)
+            self.skip = self._reference = reference
+            if architecture.components is not None:
+                self.skip, self.axes = reference.leading(architecture.components)
+            elif architecture.skip == "scalar":
+                isotropic = np.mean(reference.variances) * np.eye(reference.dim)
+                self.skip = self._reference = GaussianDenoiser(forward, reference.mean, isotropic)
+
+    # -- in the variables of the data -------------------------------------------------------------------------
+
+    def inputs(self, x_t: Array, t: int) -> Array:
+        """What the network is shown of ``x_t``: all of it, or its leading principal coordinates."""
+        if self.axes is None:
+            return x_t
+        return (x_t - self.forward.signal(t) * self._reference.mean) @ self.axes
+
+    def xi_hat(self, output: Array, x_t: Array, t: int) -> Array:
+        """Noise estimate from ``x_t`` and the network's output at its :meth:`inputs`."""
+        if self.skip is None:
+            return self.forward.to_xi(self.kind, output, x_t, t)
+        correction = self.correction(output, t)
+        return self._reference.xi_hat(x_t, t) + (correction if self.axes is None else correction @ self.axes.T)
+
+    def xi_jacobian(self, jacobian: NDArray[np.float64], t: int) -> NDArray[np.float64]:
+        """Jacobian of ``xi_hat``, shape ``(n, dim, dim)``, from that of ``r`` in the network's own variables."""
+        if self.skip is None:
+            return self.forward.to_xi(self.kind, jacobian, np.eye(jacobian.shape[-1]), t)
+        correction = self.correction(jacobian, t)
+        if self.axes is not None:
+            correction = self.axes @ correction @ self.axes.T
+        return self._reference.linear_map(t)[0].T + correction
+
+    # -- in the network's own variables -----------------------------------------------------------------------
+
+    def project(self, x0: Array) -> Array:
+        """Data in the network's own variables."""
+        return x0 if self.axes is None else (x0 - self._reference.mean) @ self.axes
+
+    def correction(self, output: Array, t: int) -> Array:
+        """What the network adds to the linear estimate of the noise."""
+        return self._sign * self.xi_unit(t) * output
 
     def xi_unit(self, t: int) -> float:
         """Error in ``xi`` that an error of one in ``r`` makes, never negative."""
         return self.forward.xi_per(self.kind, t) if self.skip is None else float(np.sqrt(self.skip.error(t)))
-
-    def xi_hat(self, output: Array, x_t: Array, t: int) -> Array:
-        """Noise estimate from the network's output at ``x_t``."""
-        if self.skip is None:
-            return self.forward.to_xi(self.kind, output, x_t, t)
-        return self.skip.xi_hat(x_t, t) + self._sign * self.xi_unit(t) * output
 
     def target(self, x0: Array, xi: Array, x_t: Array, t: int) -> Array:
         """What ``r(x_t)`` should be, for the pair ``(x0, xi)`` behind ``x_t``."""
@@ -65,13 +107,6 @@ class Parametrisation:
         out += (scale * offset).astype(x_t.dtype)
         out += x_t.dtype.type(scale) * xi
         return out
-
-    def xi_jacobian(self, jacobian: NDArray[np.float64], t: int) -> NDArray[np.float64]:
-        """Jacobian of ``xi_hat`` from that of ``r``, both of shape ``(n, dim, dim)``."""
-        identity = np.eye(jacobian.shape[-1])
-        if self.skip is None:
-            return self.forward.to_xi(self.kind, jacobian, identity, t)
-        return self._skip_map(t)[0].T + self._sign * self.xi_unit(t) * jacobian
 
     @property
     def _sign(self) -> float:

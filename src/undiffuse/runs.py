@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from undiffuse import config as configuration
 from undiffuse.bank import Bank
 from undiffuse.config import Config
 from undiffuse.denoiser import GaussianDenoiser
 from undiffuse.errors import UserError
+from undiffuse.files import Arrays, read_arrays, sha256, sha256_of, write_arrays, write_file
 from undiffuse.network import Architecture, Weights
 
-Arrays = dict[str, NDArray[np.generic]]
 FORMAT = 1
 
 
@@ -67,7 +62,7 @@ class RunFolder:
             {"first": first, "last": last, "file": f"block-{first:04d}-{last:04d}.safetensors", "state": "to do"}
             for first, last in config.blocks()
         ]
-        manifest = {"format": FORMAT, **identity, "config_sha256": _sha256(text.encode()), "blocks": blocks}
+        manifest = {"format": FORMAT, **identity, "config_sha256": sha256(text.encode()), "blocks": blocks}
         # Complete under another name first, so that the name asked for is never half a run.
         path = path.absolute()
         new = cls(path.with_name(f".{path.name}.{os.getpid()}.new"), config, manifest)
@@ -75,7 +70,7 @@ class RunFolder:
             (new.path / "weights").mkdir(parents=True)
             write_file(new.path / "config.toml", text.encode())
             arrays: Arrays = {"mean": reference.mean, "covariance": reference.covariance}
-            new._write_arrays(new.path / "reference.safetensors", arrays)
+            write_arrays(new.path / "reference.safetensors", arrays)
             new.write_manifest()
             if path.exists():
                 with _locked(path):
@@ -108,7 +103,7 @@ class RunFolder:
             raise UserError(f"{path}/manifest.json is damaged: it is not JSON") from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or "blocks" not in manifest:
             raise UserError(f"{path}/manifest.json is not a manifest of format {FORMAT}")
-        if manifest.get("config_sha256") != _sha256(text.encode()):
+        if manifest.get("config_sha256") != sha256(text.encode()):
             raise UserError(f"{path}/config.toml is not the file this run was made with")
         config = configuration.loads(text, f"{path}/config.toml")
         ranges = [(b["first"], b["last"]) for b in manifest["blocks"]]
@@ -147,11 +142,11 @@ class RunFolder:
 
     def write_block(self, entry: dict[str, Any], arrays: Arrays) -> None:
         """Write a trained block; it counts once :meth:`enter_block` has put it in the manifest."""
-        self._write_arrays(self.weights_path(entry), arrays)
+        write_arrays(self.weights_path(entry), arrays)
 
     def enter_block(self, entry: dict[str, Any]) -> None:
         """Enter a written block in the manifest as done."""
-        entry["sha256"] = _sha256_of(self.weights_path(entry))
+        entry["sha256"] = sha256_of(self.weights_path(entry))
         entry["state"] = "done"
         self.write_manifest()
         self.partial_path(entry).unlink(missing_ok=True)
@@ -160,10 +155,14 @@ class RunFolder:
         """Where an unfinished block's weights and optimiser state are."""
         return self.weights_path(entry).with_suffix(".partial")
 
+    def state_path(self, entry: dict[str, Any]) -> Path:
+        """Where a block of a sweep leaves its training state, for the blocks that go on from it."""
+        return self.weights_path(entry).with_suffix(".state")
+
     def read_partial(self, entry: dict[str, Any]) -> Arrays | None:
         """State of an unfinished block, or None if there is none."""
         path = self.partial_path(entry)
-        return _read_arrays(path) if path.exists() else None
+        return read_arrays(path) if path.exists() else None
 
     def read_record(self, entry: dict[str, Any]) -> Arrays:
         """Read what a done block's training recorded, without its weights: times, passes and errors."""
@@ -173,7 +172,7 @@ class RunFolder:
 
     def reference(self) -> GaussianDenoiser:
         """Return the linear theory of the training data."""
-        arrays = _read_arrays(self.path / "reference.safetensors")
+        arrays = read_arrays(self.path / "reference.safetensors")
         return GaussianDenoiser(self.config.forward(), arrays["mean"], arrays["covariance"])
 
     def bank(self) -> Bank:
@@ -198,7 +197,7 @@ class RunFolder:
         path = self.weights_path(entry)
         if not path.is_file():
             raise UserError(f"{path} is missing")
-        if _sha256_of(path) != entry.get("sha256"):
+        if sha256_of(path) != entry.get("sha256"):
             raise UserError(f"{path} is damaged: its sha256 is not the one in the manifest")
 
     # -- everything else --------------------------------------------------------------------------------------
@@ -216,15 +215,9 @@ class RunFolder:
         path = self.path / name
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    @staticmethod
-    def _write_arrays(path: Path, arrays: Arrays) -> None:
-        from safetensors.numpy import save
-
-        write_file(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-
     def write_partial(self, entry: dict[str, Any], arrays: Arrays) -> None:
         """Write the state of an unfinished block."""
-        self._write_arrays(self.partial_path(entry), arrays)
+        write_arrays(self.partial_path(entry), arrays)
 
 
 class StoredBlock:
@@ -249,42 +242,6 @@ class StoredBlock:
 # -- files --------------------------------------------------------------------------------------------------------
 
 
-def write_file(path: Path, content: bytes) -> Path:
-    """Write a file so that its name always holds all of the old content or all of the new."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UserError(f"cannot write {path}: {error.strerror}") from None
-        raise
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _open_arrays(path: Path) -> Any:
     """Open a safetensors file to read parts of it."""
     import safetensors
@@ -295,19 +252,6 @@ def _open_arrays(path: Path) -> Any:
         raise UserError(f"{path} is missing") from None
     except safetensors.SafetensorError as error:
         raise UserError(f"{path} is damaged: {error}") from None
-
-
-def _read_arrays(path: Path) -> Arrays:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays: Arrays = load(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing") from None
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    return arrays
 
 
 @contextlib.contextmanager

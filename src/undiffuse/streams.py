@@ -24,6 +24,11 @@ class Purpose(IntEnum):
     SAMPLE = 4  # one generated sample, keyed by its index
     METRIC = 5
     FRESH_DATA = 6
+    CLASSIFIER = 7
+    KNOWN = 8  # the known part of one sample that is filled in, keyed by its index
+    JUMP = 9  # steps back up of one such sample, keyed by its index
+    BASELINE = 10
+    DIFFUSED = 11  # noise of one image that is diffused to be reconstructed, keyed by its index
 
 
 def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
@@ -51,12 +56,14 @@ class SampleNoise:
         Number of samples and of variables.
     first : int
         Index of the first sample: batches of one long run pass their offset here.
+    purpose : Purpose
+        Two kinds of noise for the same samples have different purposes.
     """
 
     _SLAB = 1 << 21  # numbers drawn ahead, over all samples together
 
-    def __init__(self, seed: int, n: int, dim: int, first: int = 0) -> None:
-        self._streams = [stream(seed, Purpose.SAMPLE, first + i) for i in range(n)]
+    def __init__(self, seed: int, n: int, dim: int, first: int = 0, purpose: Purpose = Purpose.SAMPLE) -> None:
+        self._streams = [stream(seed, purpose, first + i) for i in range(n)]
         self._ahead = max(1, self._SLAB // max(1, n * dim))
         self._slab: NDArray[np.float64] = np.empty((n, self._ahead, dim))
         self._used = self._ahead

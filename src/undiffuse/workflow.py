@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import io
+import json
 import time
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import undiffuse
-from undiffuse import datasets, metrics, objective, reverse
+from undiffuse import datasets, metrics, reverse, studies
+from undiffuse.baselines import Perceptron, gaussian_samples, mixture_samples
 from undiffuse.config import Config
-from undiffuse.datasets import Dataset
-from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser
+from undiffuse.datasets import Dataset, Images
+from undiffuse.denoiser import Denoiser, EmpiricalDenoiser
 from undiffuse.errors import UserError, require
+from undiffuse.files import write_file
+from undiffuse.inpainting import Inpainting
+from undiffuse.likelihood import Bound, bound
 from undiffuse.model import Diffusion
 from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder, write_file
-from undiffuse.streams import Purpose, SampleNoise, stream
+from undiffuse.runs import RunFolder
+from undiffuse.streams import Purpose, stream
 from undiffuse.training import overfit, run_errors
+
+if TYPE_CHECKING:  # it needs torch, which spirals do without
+    from undiffuse.metrics.readers import Readers
 
 Floats = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
-_SHOWN = 1_000  # samples kept in the run folder and drawn in figures
+_SHOWN = 1_000  # samples kept in the run folder
 
 
 def sample_run(
@@ -44,6 +49,14 @@ def sample_run(
         on_progress(moved // steps, n)
 
     return reverse.sample(model, n, sampler, seed, on_step)
+
+
+def write_npz(path: str | Path, arrays: dict[str, NDArray[Any]], overwrite: bool) -> Path:
+    """Write a ``.npz`` file atomically; refuse one that exists unless ``overwrite``."""
+    path = check_output(path, overwrite)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return write_file(path, buffer.getvalue())
 
 
 def write_array(path: str | Path, array: NDArray[Any], overwrite: bool) -> Path:
@@ -97,6 +110,25 @@ def run_data(run: RunFolder) -> Dataset:
     return data
 
 
+def readers_of(run: RunFolder, data: Dataset) -> Readers:
+    """Classifiers of a run's images: those kept in its folder, or new ones, which are then kept.
+
+    Raises
+    ------
+    UserError
+        If the data are not labelled images, or are of one class.
+    """
+    from undiffuse.metrics.readers import Readers
+
+    if data.images is None:
+        raise UserError(f"{run.path} was not trained on labelled images, so there are no classes to read")
+    readers = Readers.load(run.path)
+    if readers is None:
+        readers = Readers.train(*data.images, run.config.seed)
+        readers.save(run.path)
+    return readers
+
+
 def evaluate_run(
     run: RunFolder,
     sampler: Sampler,
@@ -105,7 +137,7 @@ def evaluate_run(
     replicates: int | None = None,
     on_progress: OnProgress = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Generate samples, judge them, and keep ``metrics.json`` and the first samples in the run folder."""
+    """Generate samples, judge them, and keep ``metrics.json``, ``bound.json`` and the first samples in the folder."""
     settings = run.config.evaluation
     size, count = samples or settings.samples, replicates or settings.replicates
     data = run_data(run)
@@ -114,8 +146,16 @@ def evaluate_run(
     start = time.monotonic()
     x = sample_run(run, size * count, sampler, seed, on_progress)
     sampled = time.monotonic()
-    results = metrics.evaluate(x, data, count, seed)
-    summary = {
+    readers, others = None, {}
+    if data.images is not None and len(np.unique(data.images[0].labels)) > 1:
+        readers = readers_of(run, data)
+        others = {
+            "gaussian": gaussian_samples(data.train, len(x), seed),
+            "mixture": mixture_samples(data.train, len(x), seed=seed),
+        }
+    results = metrics.evaluate(x, data, count, seed, readers=readers, baselines=others)
+    bounds = bounds_of(run, data, seed)
+    summary: dict[str, Any] = {
         "run": str(run.path),
         "samples": size,
         "replicates": count,
@@ -123,149 +163,162 @@ def evaluate_run(
         "steps": sampler.steps or run.config.diffusion.T,
         "seed": seed,
         "metrics": {name: comparison.as_dict() for name, comparison in results.items()},
-        "sampling_seconds": round(sampled - start, 2),
-        "metrics_seconds": round(time.monotonic() - sampled, 2),
+        "bound": {
+            name: {key: value for key, value in b.as_dict().items() if key != "per_t"} for name, b in bounds.items()
+        },
     }
+    if readers is not None:
+        summary["classifiers"] = {"plain": readers.plain.accuracy, "strict": readers.strict.accuracy}
+    summary["sampling_seconds"] = round(sampled - start, 2)
+    summary["metrics_seconds"] = round(time.monotonic() - sampled, 2)
     write_array(run.path / "samples.npy", x[:_SHOWN], overwrite=True)
+    run.write_json("bound.json", {name: b.as_dict() for name, b in bounds.items()})
     run.write_json("metrics.json", summary)
     return summary
 
 
-# -- figures --------------------------------------------------------------------------------------------------------
+def bounds_of(run: RunFolder, data: Dataset, seed: int, n: int = 200) -> dict[str, Bound]:
+    """Bound (18) of the bank and of the Gaussian denoiser on ``n`` held-out samples; 8-bit images by probability."""
+    model = Diffusion.load(run)
+    levels = None if data.images is None else (data.images[1].low, data.images[1].high)
+    denoisers: dict[str, Denoiser] = {"bank": model, "gaussian": run.reference()}
+    return {name: bound(d, data.held_out[:n], levels=levels, seed=seed) for name, d in denoisers.items()}
 
 
-def figures_of(run: RunFolder, out: Path) -> list[Path]:
-    """Make every figure the run's data allow, as PNG files in ``out``."""
-    from undiffuse import figures
-
-    model, data = Diffusion.load(run), run_data(run)
-    _make_folder(out)
-    made = {"loss_against_time": figures.loss_against_time(model.errors, *references(model, data))}
-    if data.dim == 2:
-        shown = data.train[: 2 * _SHOWN]
-        forward_states = _forward_states(model, shown)
-        made["1a_forward_process"] = figures.process(forward_states)
-        last = forward_states[-1][1]
-        made["2a_histograms"] = figures.histograms(shown, last, model.forward.noise_scale, model.forward.T)
-        states = _reverse_states(model)
-        made["reverse_trajectory"] = figures.process(states, forward=False)
-        made["5_generated"] = figures.generated([(run.config.name, shown[:_SHOWN], states[-1][1])])
-    return [figures.save(figure, out / f"{name}.png") for name, figure in sorted(made.items())]
+# -- images -----------------------------------------------------------------------------------------------------------
 
 
-def figures_of_all(runs: list[RunFolder], out: Path) -> list[Path]:
-    """Make the figures of several runs, each in a folder of its own, and Figure 5 with a row for each.
+def held_out_images(run: RunFolder, n: int) -> tuple[Dataset, Images]:
+    """Data of a run and its first ``n`` held-out images.
 
     Raises
     ------
     UserError
-        If the runs' folders share a name, or one is not two-dimensional.
+        If the data are not images or there are not as many.
     """
-    from undiffuse import figures
-
-    if len(runs) == 1:
-        return figures_of(runs[0], out)
-    names = [run.path.resolve().name for run in runs]
-    require(len(set(names)) == len(names), f"the runs' folders must have different names, got {', '.join(names)}")
-    rows = []
-    for run in runs:
-        model, data = Diffusion.load(run), run_data(run)
-        require(data.dim == 2, f"Figure 5 shows two-dimensional data; {run.path} has dimension {data.dim}")
-        rows.append((run.config.name, data.train[:_SHOWN], model.sample(_SHOWN, run.config.seed)))
-    made = [path for run, name in zip(runs, names, strict=True) for path in figures_of(run, out / name)]
-    return [*made, figures.save(figures.generated(rows), out / "5_generated.png")]
+    data = run_data(run)
+    if data.images is None:
+        raise UserError(f"{run.path} was not trained on images")
+    require(n >= 2, f"n = {n}: wanted at least two images")
+    return data, data.images[1].first(n)
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {path}: {error.strerror}") from None
+def reconstruct_run(
+    run: RunFolder, t: int, repeats: int, n: int, sampler: Sampler, seed: int
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Diffuse held-out images to t and bring them back: the arrays, and how well it went."""
+    data, images = held_out_images(run, n)
+    reader = readers_of(run, data).strict
+    diffused, back = studies.reconstructions(Diffusion.load(run), images.x, t, repeats, sampler, seed)
+    arrays = {"original": images.x, "label": images.labels, "diffused": diffused, "reconstructed": back}
+    summary = {"run": str(run.path), "t": t, "repeats": repeats, "n": n, "seed": seed}
+    return arrays, summary | studies.score(images, back, reader).as_dict()
 
 
-def references(model: Diffusion, data: Dataset, points: int = 60) -> tuple[Floats, Floats]:
-    """Errors of the Gaussian and the empirical denoiser, as rows ``(t, error)``.
+def inpaint_run(
+    run: RunFolder, mask: NDArray[np.bool_], how: Inpainting, n: int, sampler: Sampler, seed: int, on_step: OnProgress
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Destroy a part of held-out images and fill it in: the arrays, and how well it went."""
+    data, images = held_out_images(run, n)
+    reader = readers_of(run, data).strict
+    model = Diffusion.load(run)
+    steps = len(how.path(sampler.times(model, model.forward.T))) - 1
+    made = 0
 
-    The Gaussian one is closed form; the empirical one is measured on held-out data at ``points`` times.
-    """
-    exact = GaussianDenoiser.from_data(data.train, model.forward)
-    gaussian = np.array([(t, exact.error(t)) for t in model.schedule.times.tolist()])
-    times = np.unique(np.geomspace(1, model.forward.T, points).astype(int)).tolist()
-    memorised = EmpiricalDenoiser(model.forward, data.train)
-    return gaussian, np.column_stack([times, objective.xi_errors(memorised, data.held_out[:500], times)])
+    def step() -> None:
+        nonlocal made
+        made += 1
+        on_step(made, steps)
 
-
-def _forward_states(model: Diffusion, x0: Floats) -> list[tuple[int, Floats]]:
-    wanted = _moments(model.forward.T)
-    walk = model.forward.trajectory(x0, stream(model.config.seed, Purpose.METRIC))
-    return [(t, x) for t, x in walk if t in wanted]
-
-
-def _reverse_states(model: Diffusion) -> list[tuple[int, Floats]]:
-    """A trajectory of the samples that ``sample(seed)`` would give."""
-    draw = SampleNoise(model.config.seed, _SHOWN, model.dim)
-    start = model.forward.noise_scale * draw()
-    wanted = _moments(model.forward.T)
-    return [state for state in reverse.reverse_trajectory(model, start, noise=draw) if state.t in wanted]
+    filled, score = studies.inpainting_score(model, images, mask, how, reader, sampler, seed, step)
+    arrays = {"original": images.x, "label": images.labels, "destroyed": mask, "inpainted": filled}
+    summary = {"run": str(run.path), "method": how.method, "n": n, "seed": seed, "destroyed_pixels": int(mask.sum())}
+    return arrays, summary | score.as_dict()
 
 
-def _moments(T: int) -> list[int]:
-    """Times worth showing, as shares of T."""
-    return [0, *(max(1, round(share * T)) for share in (0.02, 0.08, 0.2, 0.4, 1))]
+def uturn_run(
+    run: RunFolder, times: list[int], repeats: int, n: int, sampler: Sampler, seed: int, on_time: OnProgress
+) -> dict[str, Any]:
+    """Class kept, pixel error and spread of reconstructions against t, for the bank and the exact denoisers."""
+    data, images = held_out_images(run, n)
+    reader = readers_of(run, data).strict
+    model = Diffusion.load(run)
+    denoisers: dict[str, Denoiser] = {
+        "bank": model,
+        "gaussian": run.reference(),
+        "empirical": EmpiricalDenoiser(model.forward, data.train),
+    }
+    done = 0
 
+    def step() -> None:
+        nonlocal done
+        done += 1
+        on_time(done, len(times) * len(denoisers))
 
-# -- report ---------------------------------------------------------------------------------------------------------
-
-_CAPTIONS = {
-    "5_generated": "Data, samples drawn by Algorithm 2, and both (the thesis's Figure 5).",
-    "reverse_trajectory": "The same samples on their way from noise (t = T) to data (t = 0).",
-    "loss_against_time": (
-        "Error of each time's network in predicting the noise, beside the best linear denoiser (closed form) and the "
-        "exact denoiser of the training set, which memorises. All are mean squares per dimension."
-    ),
-    "1a_forward_process": "Data diffused by the forward process (Figure 1a).",
-    "2a_histograms": "Histograms of each coordinate before and after diffusion (Figure 2a).",
-}
-_METRIC_NAMES = {
-    "w2": "2-Wasserstein distance, exact",
-    "sliced_w2": "2-Wasserstein distance, sliced",
-    "energy_distance": "energy distance",
-    "distance_to_curve": "root mean square distance to the curve",
-    "coverage_gap": "coverage gap along the curve (total variation)",
-}
-
-
-def write_report(run: RunFolder) -> Path:
-    """Write ``report.html``: one file, figures inside, from what the run folder holds."""
-    from jinja2 import Environment
-
-    files = {path.stem: path for path in (run.path / "figures").glob("*.png")}
-    figures = [
-        {"caption": caption, "image": base64.b64encode(files[name].read_bytes()).decode()}
-        for name, caption in _CAPTIONS.items()
-        if name in files
-    ]
-    forward = run.config.forward()
-    template = (resources.files("undiffuse") / "report.html.jinja").read_text(encoding="utf-8")
-    page = (
-        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        .from_string(template)
-        .render(
-            version=undiffuse.__version__,
-            config=run.config,
-            toml=run.config.to_toml(),
-            training=training_summary(run),
-            evaluation=run.read_json("metrics.json"),
-            metric_names=_METRIC_NAMES,
-            figures=figures,
-            schedule=schedule_summary(run.config),
-            forward=forward,
-        )
-    )
-    return run.write_text("report.html", page)
+    curves = {}
+    for name, denoiser in denoisers.items():
+        points = studies.reconstruction_curve(denoiser, images, times, repeats, reader, sampler, seed, step)
+        curves[name] = {key: [p.as_dict()[key] for p in points.values()] for key in points[times[0]].as_dict()}
+    tau = [float(model.schedule.ou_time(t)) for t in times]
+    return {
+        "run": str(run.path),
+        "n": n,
+        "repeats": repeats,
+        "steps": sampler.steps,
+        "seed": seed,
+        "t": times,
+        "ou_time": tau,
+        "curves": curves,
+    }
 
 
 def schedule_summary(config: Config) -> dict[str, float]:
     """Summarise where the forward process ends: ``alpha_bar(T)`` and the OU time ``tau(T)``."""
     q = config.forward().schedule
     return {"T": q.T, "alpha_bar_T": float(q.alpha_bar(q.T)), "ou_time_T": float(q.ou_time(q.T))}
+
+
+def write_json(path: str | Path, content: Any, overwrite: bool) -> Path:
+    """Write a JSON file atomically; refuse one that exists unless ``overwrite``."""
+    return write_file(check_output(path, overwrite), (json.dumps(content, indent=1) + "\n").encode())
+
+
+# -- Annex II ---------------------------------------------------------------------------------------------------------
+
+
+def perceptron_study(
+    digits: tuple[int, int],
+    folder: Path | None,
+    orders: int,
+    bias: bool,
+    max_passes: int,
+    seed: int,
+    figure: Path | None = None,
+) -> dict[str, Any]:
+    """Train a perceptron on two digits in the files' order and in random orders; draw its weights."""
+    train, test = (datasets.mnist(digits, split, folder) for split in ("train", "test"))
+    require(orders >= 0, f"orders = {orders}: wanted at least 0")
+    rule = Perceptron(bias=bias, max_passes=max_passes)
+    y, y_test = (np.where(images.labels == digits[1], 1, -1) for images in (train, test))
+    result = rule.fit(train.x, y)
+    shuffled = [rule.fit(train.x, y, stream(seed, Purpose.BASELINE, 2, k)) for k in range(orders)]
+    if figure is not None:
+        from undiffuse import figures
+
+        names = (str(digits[0]), str(digits[1]))
+        figures.save(figures.perceptron_weights(result.w, train.shape, names), figure)
+    return {
+        "digits": list(digits),
+        "training_images": len(train.x),
+        "test_images": len(test.x),
+        "bias": bias,
+        "converged": result.converged,
+        "passes": len(result.mistakes),
+        "mistakes": result.mistakes,
+        "test_errors": result.errors(test.x, y_test),
+        "random_orders": {
+            "passes": [len(r.mistakes) for r in shuffled],
+            "test_errors": [r.errors(test.x, y_test) for r in shuffled],
+        },
+        "figure": None if figure is None else str(figure),
+    }

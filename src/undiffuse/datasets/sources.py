@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from undiffuse.config import ArrayData, Config, FileData, SpiralData
+from undiffuse.config import ArrayData, Config, FileData, ImageData, SpiralData
+from undiffuse.datasets.mnist import Images, mnist
 from undiffuse.datasets.spiral import Spiral
 from undiffuse.errors import UserError
 from undiffuse.forward import as_samples
@@ -30,12 +31,15 @@ class Dataset:
         ``fresh(n, rng)`` draws ``n`` new samples from the true law.
     spiral : Spiral or None
         The curve, when the data lie on one.
+    images : (Images, Images) or None
+        Training and held-out samples with labels, shape and pixel range, when they are images.
     """
 
     train: Floats
     held_out: Floats
     fresh: Callable[[int, np.random.Generator], Floats] | None = None
     spiral: Spiral | None = None
+    images: tuple[Images, Images] | None = None
 
     @property
     def dim(self) -> int:
@@ -57,6 +61,13 @@ def load(config: Config, samples: ArrayLike | None = None) -> Dataset:
         rng = stream(config.seed, Purpose.DATA)
         train = curve.sample(section.n, rng)
         data = Dataset(train, curve.sample(section.held_out, rng), curve.sample, curve)
+    elif isinstance(section, ImageData):
+        pair = (
+            mnist(section.digits, split, section.folder, section.pixels).first(count)
+            for split, count in (("train", section.n), ("test", section.held_out))
+        )
+        seen, unseen = pair
+        data = Dataset(seen.x, unseen.x, images=(seen, unseen))
     elif isinstance(section, FileData):
         data = _split(_read(section.path), section)
     else:

@@ -3,8 +3,23 @@
 Imported only where figures are made, since matplotlib is slow to load.
 """
 
+from undiffuse.figures.curves import bound_terms, reconstruction_curves
+from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
 
-__all__ = ["generated", "histograms", "loss_against_time", "process", "save"]
+__all__ = [
+    "Pixels",
+    "bound_terms",
+    "generated",
+    "histograms",
+    "image_grid",
+    "image_rows",
+    "loss_against_time",
+    "perceptron_weights",
+    "pixel_histograms",
+    "process",
+    "reconstruction_curves",
+    "save",
+]

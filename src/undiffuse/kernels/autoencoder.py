@@ -70,7 +70,7 @@ def apply(weights: Weights, architecture: Architecture, x: Float32) -> Float32:
     """``r(x)`` for inputs of shape ``(n, dim)``."""
     out = np.empty_like(x)
     if len(x):
-        floor, space = floor_of(architecture.activation), (0,) * architecture.dim
+        floor, space = floor_of(architecture.activation), (0,) * architecture.width
         _apply(pack(weights), weights.b_r, floor, x.reshape(-1), out.reshape(-1), space)
     return out
 

@@ -2,66 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.datasets import Dataset
 from undiffuse.errors import require
+from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
+from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
 from undiffuse.metrics.spiral import coverage_gap, distance_to_curve
 from undiffuse.streams import Purpose, stream
 
+if TYPE_CHECKING:  # it needs torch, which spirals do without
+    from undiffuse.metrics.readers import Readers
+
 Floats = NDArray[np.float64]
+Figures = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A distance beside its floor: what two fresh samples of the data are apart.
-
-    Attributes
-    ----------
-    value, value_stderr : float
-        Mean over replicates, samples against fresh data, and its standard error.
-    floor, floor_stderr : float
-        The same for fresh data against the same fresh data.
-    ratio, ratio_stderr : float
-        ``value/floor``; 1 means that samples cannot be told from data by this distance. Standard error by jackknife
-        over replicates, which share their reference sets.
-    """
-
-    value: float
-    value_stderr: float
-    floor: float
-    floor_stderr: float
-    ratio: float
-    ratio_stderr: float
-
-    @staticmethod
-    def of(values: Floats, floors: Floats) -> Comparison:
-        """Summarise one distance over replicates."""
-        n = len(values)
-        kept = (values.sum() - values) / (floors.sum() - floors)
-        spread = float(np.sqrt((n - 1) / n * np.sum((kept - kept.mean()) ** 2)))
-        return Comparison(
-            value=float(values.mean()),
-            value_stderr=float(values.std(ddof=1) / np.sqrt(n)),
-            floor=float(floors.mean()),
-            floor_stderr=float(floors.std(ddof=1) / np.sqrt(n)),
-            ratio=float(values.mean() / floors.mean()),
-            ratio_stderr=spread,
-        )
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the six numbers by name."""
-        return asdict(self)
-
-
-def evaluate(samples: Floats, data: Dataset, replicates: int, seed: int = 0, threads: int = 2) -> dict[str, Comparison]:
-    """Compare samples with data by every distance that applies.
+def evaluate(
+    samples: Floats,
+    data: Dataset,
+    replicates: int,
+    seed: int = 0,
+    threads: int = 2,
+    readers: Readers | None = None,
+    baselines: Mapping[str, Floats] | None = None,
+) -> dict[str, Comparison]:
+    """Compare samples with data by every figure of merit that applies.
 
     Parameters
     ----------
@@ -74,35 +46,69 @@ def evaluate(samples: Floats, data: Dataset, replicates: int, seed: int = 0, thr
         At least 2.
     seed : int
         Of the fresh data.
+    threads : int
+        Replicates judged at once.
+    readers : Readers, optional
+        Classifiers of the images' classes; needed for images.
+    baselines : dict of (n, dim) arrays, optional
+        Samples of simpler generators, as many as of the model, judged in the same way.
 
     Returns
     -------
     dict
-        ``w2``, ``sliced_w2``, ``energy_distance``, and on a spiral ``distance_to_curve`` and ``coverage_gap``.
+        ``w2``, ``sliced_w2``, ``energy_distance``; on a spiral ``distance_to_curve`` and ``coverage_gap``; on images
+        ``frechet_distance``, ``precision``, ``recall``, ``density``, ``coverage`` on the plain classifier's features,
+        ``confident`` and ``share_of_LABEL`` by the strict one, and ``memorised``.
     """
     size = len(samples) // replicates
     require(replicates >= 2, f"replicates = {replicates}: wanted at least 2")
     if data.fresh is None:
         size = min(size, len(data.held_out), len(data.train))
     require(size >= 2, f"{len(samples)} samples do not make {replicates} sets")
-    between: dict[str, Callable[[Floats, Floats], float]] = {
-        "w2": wasserstein2,
-        "sliced_w2": sliced_wasserstein2,
-        "energy_distance": energy_distance,
-    }
-    spiral = data.spiral
-    if spiral is not None:
-        between["distance_to_curve"] = lambda x, _: distance_to_curve(x, spiral)
-        between["coverage_gap"] = lambda x, _: coverage_gap(x, spiral)
+    between = _figures(data, readers)
 
-    def judge(i: int) -> list[tuple[float, float]]:
+    def judge(i: int) -> list[Figures]:
         reference, other = _two_sets(data, size, stream(seed, Purpose.FRESH_DATA, i))
-        mine = samples[i * size : (i + 1) * size]
-        return [(distance(mine, reference), distance(other, reference)) for distance in between.values()]
+        sets = (x[i * size : (i + 1) * size] for x in (samples, *(baselines or {}).values()))
+        return [between(x, reference) for x in (*sets, other)]
 
     with ThreadPoolExecutor(threads) as pool:
-        results = np.array(list(pool.map(judge, range(replicates))))
-    return {name: Comparison.of(results[:, k, 0], results[:, k, 1]) for k, name in enumerate(between)}
+        results = list(pool.map(judge, range(replicates)))
+
+    def over_replicates(which: int, name: str) -> Floats:
+        return np.array([figures[which][name] for figures in results])
+
+    return {
+        name: Comparison.of(
+            over_replicates(0, name),
+            over_replicates(-1, name),
+            {b: float(over_replicates(k, name).mean()) for k, b in enumerate(baselines or {}, start=1)},
+        )
+        for name in results[0][0]
+    }
+
+
+def _figures(data: Dataset, readers: Readers | None) -> Callable[[Floats, Floats], Figures]:
+    """All figures of one set of samples against one reference set, by name."""
+
+    def between(x: Floats, reference: Floats) -> Figures:
+        out = {
+            "w2": wasserstein2(x, reference),
+            "sliced_w2": sliced_wasserstein2(x, reference),
+            "energy_distance": energy_distance(x, reference),
+        }
+        if data.spiral is not None:
+            out["distance_to_curve"] = distance_to_curve(x, data.spiral)
+            out["coverage_gap"] = coverage_gap(x, data.spiral)
+        if readers is not None:
+            mine, theirs = readers.plain.features(x), readers.plain.features(reference)
+            out["frechet_distance"] = frechet_distance(mine, theirs)
+            out |= prdc(mine, theirs)
+            out |= readers.shares(x)
+            out["memorised"] = memorised_share(x, data.train)
+        return out
+
+    return between
 
 
 def _two_sets(data: Dataset, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:

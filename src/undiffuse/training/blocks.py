@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from undiffuse.config import Config, TrainingSection
 from undiffuse.denoiser import GaussianDenoiser
 from undiffuse.errors import UserError
+from undiffuse.files import Arrays
 from undiffuse.network import Architecture, Float32, Weights, start_weights
 from undiffuse.parametrisation import Parametrisation
 from undiffuse.streams import Purpose, stream
@@ -19,7 +20,6 @@ from undiffuse.training import engines
 from undiffuse.training.engines import TrainingState
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
 
-Arrays = dict[str, NDArray[np.generic]]
 Errors = NDArray[np.float64]
 Begun = tuple[list[TrainingState], Errors, Errors]
 
@@ -28,12 +28,14 @@ Begun = tuple[list[TrainingState], Errors, Errors]
 class Progress:
     """What a block has finished: weights and errors of whole times, largest time first.
 
-    ``train[t]`` and ``held_out[t]`` hold one mean square xi-error per dimension for each pass.
+    ``train[t]`` and ``held_out[t]`` hold one mean square xi-error per dimension for each pass. ``state`` is where a
+    sweep stands.
     """
 
     weights: dict[int, Weights] = field(default_factory=dict)
     train: dict[int, list[float]] = field(default_factory=dict)
     held_out: dict[int, list[float]] = field(default_factory=dict)
+    state: TrainingState | None = None
 
     def to_arrays(self) -> Arrays:
         """Flatten into named arrays, times in increasing order."""
@@ -59,14 +61,37 @@ class Progress:
         return out
 
 
+class Remainder:
+    """Turns a network's output error into the xi-error per dimension of the data, on one data set.
+
+    To the components that the network leaves out it adds the expected error of the linear estimate there.
+    """
+
+    def __init__(self, reference: GaussianDenoiser, x: NDArray[np.float64], width: int) -> None:
+        self._reference, self._width = reference, width
+        self._moments = np.empty(0)
+        if width < reference.dim:
+            centred = x - reference.mean
+            second = centred.T @ centred / len(x)
+            self._moments = np.einsum("ij,ik,kj->j", reference.axes, second, reference.axes, optimize=True)
+
+    def error_of(self, parametrisation: Parametrisation, t: int) -> tuple[float, float]:
+        """``(a, b)`` such that the error is ``a * (mean square output error) + b``."""
+        dim = self._reference.dim
+        rest = 0.0
+        if self._width < dim:
+            rest = float(self._reference.axis_errors(t, self._moments)[: dim - self._width].sum())
+        return parametrisation.xi_unit(t) ** 2 * self._width / dim, rest / dim
+
+
 class BlockTrainer:
-    """Trains the times ``first..last`` of a configuration, from the largest down.
+    """Trains the times ``first..last`` of a configuration, from the largest down, or up in the upper half of a sweep.
 
     Parameters
     ----------
     config : Config
     first, last : int
-    train, held_out : float32 (n, dim)
+    train, held_out : (n, dim)
     reference : GaussianDenoiser
         Linear theory of the training data.
     device : str
@@ -77,8 +102,8 @@ class BlockTrainer:
         config: Config,
         first: int,
         last: int,
-        train: Float32,
-        held_out: Float32,
+        train: NDArray[np.float64],
+        held_out: NDArray[np.float64],
         reference: GaussianDenoiser,
         device: str = "cpu",
     ) -> None:
@@ -86,17 +111,22 @@ class BlockTrainer:
         self._training: TrainingSection = config.training_at(last)
         self._architecture: Architecture = config.architecture_at(last, train.shape[1])
         self._parametrisation = Parametrisation(reference.forward, self._architecture, reference)
-        self._data = train, held_out
+        project = self._parametrisation.project
+        self._data: tuple[Float32, Float32] = project(train).astype(np.float32), project(held_out).astype(np.float32)
+        self._remainders = [Remainder(reference, x, self._architecture.width) for x in (train, held_out)]
         self._device = device
-        self.engine = engines.choose(self._training.engine, self._architecture, device)
+        self._sweeps = self._training.order == "sweep"
+        self.engine = engines.choose(self._training.engine, self._architecture, device, self._sweeps)
         side_by_side = self.engine == "torch" and self._training.order == "independent"
         at_once = self._training.at_once if side_by_side else 1
-        descending = range(last, first - 1, -1)
-        self._groups = [list(descending[i : i + at_once]) for i in range(0, len(descending), at_once)]
+        upwards = self._training.sweep_from is not None and first > self._training.sweep_from
+        times = range(first, last + 1) if upwards else range(last, first - 1, -1)
+        self._groups = [list(times[i : i + at_once]) for i in range(0, len(times), at_once)]
 
     def run(
         self,
         saved: Arrays | None = None,
+        before: TrainingState | None = None,
         save: Callable[[Arrays], None] | None = None,
         save_every: float = 30.0,
         on_pass: Callable[[int], None] = lambda networks: None,
@@ -107,12 +137,15 @@ class BlockTrainer:
         ----------
         saved : dict of arrays, optional
             What ``save`` was last given: training goes on from there, to the same bits.
+        before : TrainingState, optional
+            Where the block before left a sweep.
         save : callable, optional
             Called between passes, at most every ``save_every`` seconds.
         on_pass : callable, optional
             Called after each pass with the number of networks it trained, and once with those found done.
         """
         progress = Progress.from_arrays(saved) if saved else Progress()
+        progress.state = before
         on_pass(sum(len(progress.train[t]) for t in progress.weights))
         last_save = time.monotonic()
         for group in self._groups:
@@ -120,20 +153,24 @@ class BlockTrainer:
                 continue
             states, train, held_out = self._begin(group, progress, saved)
             on_pass(train.size)
-            engine = engines.build(self.engine, self._architecture, states, self._device)
+            engine = engines.build(self.engine, self._architecture, states, self._device, self._training.average or 0.0)
             examples = [self._examples(t) for t in group]
-            units = np.array([self._parametrisation.xi_unit(t) ** 2 for t in group])
+            to_train_error, to_held_out_error = (
+                [r.error_of(self._parametrisation, t) for t in group] for r in self._remainders
+            )
             weights = [loss_weight(self._training, self._parametrisation, t) for t in group]
             test_x, test_y = _stack([e.of_held_out() for e in examples])
-            passes = _passes(self._training, warm=self._is_warm(group))
+            warm = self._is_warm(group)
+            passes = _passes(self._training, warm)
+            warm_rate = self._training.warm_learning_rate if warm else None
             steps = -(-len(self._data[0]) // self._training.batch)
             for number in range(train.shape[1], passes):
                 x, y = _stack([e.of_pass(number) for e in examples])
-                rates = learning_rates(self._training, number * steps, steps, passes * steps)
+                rates = learning_rates(self._training, number * steps, steps, passes * steps, warm_rate)
                 error = engine.run_pass(x, y, self._training.batch, rates, weights)
                 test_error = np.mean(np.square(engine.outputs(test_x) - test_y, dtype=np.float64), axis=(1, 2))
-                train = np.column_stack([train, error * units])
-                held_out = np.column_stack([held_out, test_error * units])
+                train = np.column_stack([train, _apply(to_train_error, error)])
+                held_out = np.column_stack([held_out, _apply(to_held_out_error, test_error)])
                 on_pass(len(group))
                 if save and time.monotonic() - last_save > save_every:
                     save(progress.to_arrays() | _pack_unfinished(engine.states(), train, held_out))
@@ -141,11 +178,14 @@ class BlockTrainer:
             for t, state, a, b in zip(group, engine.states(), train, held_out, strict=True):
                 if not np.isfinite(a[-1]) or not all(np.isfinite(w).all() for w in state.weights.arrays().values()):
                     raise UserError(f"training diverged at t = {t}: lower training.learning_rate")
-                progress.weights[t] = state.weights
+                progress.weights[t] = state.result
                 progress.train[t], progress.held_out[t] = a.tolist(), b.tolist()
+                progress.state = state if self._sweeps else None
         return progress
 
     def _is_warm(self, group: list[int]) -> bool:
+        if self._sweeps:
+            return group != [self._training.sweep_from]
         return self._training.order == "continuation" and group is not self._groups[0]
 
     def _examples(self, t: int) -> Examples:
@@ -153,15 +193,19 @@ class BlockTrainer:
 
     def _begin(self, group: list[int], progress: Progress, saved: Arrays | None) -> Begun:
         """States and errors so far of a group: what was saved, fresh weights, or those of the time above."""
-        if saved and "unfinished.step" in saved:
+        if saved and _MARK + "step" in saved:
             # It belongs to the first group that is not finished, which is the first one begun: used once.
-            return _unpack_unfinished(saved, int(saved.pop("unfinished.step")))
+            return _unpack_unfinished(saved)
+        nothing = np.empty((len(group), 0))
+        if self._sweeps and self._is_warm(group):
+            assert progress.state is not None, "a sweep goes on from the block before"
+            return [progress.state.swept_to(self._architecture)], nothing, nothing
         if self._is_warm(group):
             starts = [progress.weights[t + 1].copy() for t in group]
         else:
             starts = [self._fresh_weights(t) for t in group]
         states = [TrainingState.fresh(weights, self._architecture) for weights in starts]
-        return states, np.empty((len(group), 0)), np.empty((len(group), 0))
+        return states, nothing, nothing
 
     def _fresh_weights(self, t: int) -> Weights:
         rng = stream(self._config.seed, Purpose.START, t)
@@ -174,12 +218,19 @@ def total_passes(config: Config, blocks: Iterable[tuple[int, int]] | None = None
     total = 0
     for first, last in config.blocks() if blocks is None else blocks:
         training = config.training_at(last)
-        total += _passes(training, warm=False) + (last - first) * _passes(training, training.order == "continuation")
+        cold = {"independent": last - first + 1, "continuation": 1, "sweep": int(first == training.sweep_from)}
+        count = cold[training.order]
+        total += count * _passes(training, warm=False) + (last - first + 1 - count) * _passes(training, warm=True)
     return total
 
 
 def _passes(training: TrainingSection, warm: bool) -> int:
     return training.warm_epochs if warm and training.warm_epochs is not None else training.epochs
+
+
+def _apply(lines: list[tuple[float, float]], errors: Errors) -> Errors:
+    slope, offset = np.array(lines).T
+    return slope * errors + offset
 
 
 def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
@@ -188,21 +239,37 @@ def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
     return np.stack([x for x, _ in pairs]), np.stack([y for _, y in pairs])
 
 
-_PARTS = ("weights", "first", "second")
-
-
-def _pack_unfinished(states: list[TrainingState], train: Errors, held_out: Errors) -> Arrays:
-    out: Arrays = {"unfinished.step": np.array(states[0].step, np.int64)}
-    out |= {"unfinished.train": train, "unfinished.held_out": held_out}
-    for part in _PARTS:
-        stacked = Weights.stack([getattr(state, part) for state in states])
-        out |= {f"unfinished.{part}.{name}": array for name, array in stacked.arrays().items()}
+def pack_state(states: list[TrainingState]) -> Arrays:
+    """Training states of networks side by side, as named arrays."""
+    out: Arrays = {"step": np.array(states[0].step, np.int64)}
+    for part in ("weights", "first", "second", "average"):
+        each = [getattr(state, part) for state in states]
+        if each[0] is not None:
+            out |= {f"{part}.{name}": array for name, array in Weights.stack(each).arrays().items()}
     return out
 
 
-def _unpack_unfinished(arrays: Arrays, step: int) -> Begun:
-    parts = [Weights(**{n: arrays[f"unfinished.{part}.{n}"] for n in Weights.NAMES}) for part in _PARTS]  # type: ignore[arg-type]
-    count = len(parts[0].W)
-    weights, first, second = parts
-    states = [TrainingState(weights[i].copy(), first[i].copy(), second[i].copy(), step) for i in range(count)]
-    return states, np.array(arrays["unfinished.train"], float), np.array(arrays["unfinished.held_out"], float)
+def unpack_state(arrays: Arrays) -> list[TrainingState]:
+    """Undo :func:`pack_state`."""
+    stacked = {
+        part: Weights(**{name: arrays[f"{part}.{name}"] for name in Weights.NAMES})  # type: ignore[arg-type]
+        for part in ("weights", "first", "second", "average")
+        if f"{part}.W" in arrays
+    }
+    count, step = len(stacked["weights"].W), int(arrays["step"].item())
+    return [TrainingState(step=step, **{part: w[i].copy() for part, w in stacked.items()}) for i in range(count)]
+
+
+_MARK = "unfinished."
+
+
+def _pack_unfinished(states: list[TrainingState], train: Errors, held_out: Errors) -> Arrays:
+    both = pack_state(states) | {"train": train, "held_out": held_out}
+    return {_MARK + name: array for name, array in both.items()}
+
+
+def _unpack_unfinished(saved: Arrays) -> Begun:
+    """Take the unfinished group out of what was saved."""
+    names = [name for name in saved if name.startswith(_MARK)]
+    arrays = {name.removeprefix(_MARK): saved.pop(name) for name in names}
+    return unpack_state(arrays), np.array(arrays["train"], float), np.array(arrays["held_out"], float)

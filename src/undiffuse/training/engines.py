@@ -18,17 +18,34 @@ KERNEL_DIM = 4  # largest dimension the fused kernel keeps in registers
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where the training of one network stands: weights, Adam's two moments of each, steps made."""
+    """Where the training of one network stands: weights, Adam's two moments of each, steps made, running average."""
 
     weights: Weights
     first: Weights
     second: Weights
     step: int = 0
+    average: Weights | None = None
 
     @staticmethod
     def fresh(weights: Weights, architecture: Architecture) -> TrainingState:
         """State before the first step."""
         return TrainingState(weights, Weights.zeros(architecture), Weights.zeros(architecture))
+
+    @property
+    def result(self) -> Weights:
+        """The weights to keep: the average where there is one."""
+        return self.average or self.weights
+
+    def swept_to(self, architecture: Architecture) -> TrainingState:
+        """State in which a sweep goes on with the next time's network, which may have other components.
+
+        Where components come in, the average starts again from the weights: the new ones were never averaged.
+        """
+        width = architecture.width
+        kept = self.result if width <= self.weights.W.shape[1] else self.weights
+        parts = (part.widened(width) for part in (self.weights, self.first, self.second, kept))
+        weights, first, second, average = parts
+        return TrainingState(weights, first, second, self.step, average)
 
 
 class Engine(Protocol):
@@ -53,7 +70,7 @@ class Engine(Protocol):
         ...
 
 
-def choose(engine: str, architecture: Architecture, device: str) -> str:
+def choose(engine: str, architecture: Architecture, device: str, averaging: bool = False) -> str:
     """Return the engine to use: the kernel for small piecewise-linear networks on a CPU, torch for the rest.
 
     Raises
@@ -63,10 +80,12 @@ def choose(engine: str, architecture: Architecture, device: str) -> str:
     """
     one_of("engine", engine, ENGINES)
     obstacle = ""
-    if architecture.dim > KERNEL_DIM:
-        obstacle = f"data of dimension {architecture.dim} (at most {KERNEL_DIM})"
+    if architecture.width > KERNEL_DIM:
+        obstacle = f"networks of {architecture.width} variables (at most {KERNEL_DIM})"
     elif architecture.activation == "sigmoid":
         obstacle = "sigmoid activations"
+    elif averaging:
+        obstacle = "weight averages (order 'sweep')"
     elif device != "cpu":
         obstacle = f"device {device}"
     if engine == "kernel" and obstacle:
@@ -74,12 +93,17 @@ def choose(engine: str, architecture: Architecture, device: str) -> str:
     return "torch" if obstacle or engine == "torch" else "kernel"
 
 
-def build(engine: str, architecture: Architecture, states: list[TrainingState], device: str = "cpu") -> Engine:
-    """Make an engine, named by :func:`choose`, that starts from the given states."""
+def build(
+    engine: str, architecture: Architecture, states: list[TrainingState], device: str = "cpu", average: float = 0.0
+) -> Engine:
+    """Make an engine, named by :func:`choose`, that starts from the given states.
+
+    ``average`` is the share of the running average kept at each step, for states that have one.
+    """
     if engine == "torch":
         from undiffuse.training.torch_engine import TorchEngine
 
-        return TorchEngine(architecture, states, device)
+        return TorchEngine(architecture, states, device, average)
     return KernelEngine(architecture, states)
 
 
@@ -98,7 +122,7 @@ class KernelEngine:
         self._packed = [kernel.pack(part) for part in parts]
         self._biases = [part.b_r.copy() for part in parts]
         self._step = state.step
-        units = self._packed[0].size // (2 * architecture.dim + 1)
+        units = self._packed[0].size // (2 * architecture.width + 1)
         self._signs = np.ones(units, np.float32)
         self._signs[: architecture.hidden] = architecture.signs
 
@@ -119,7 +143,7 @@ class KernelEngine:
             rates,
             weights[0],
             self._step,
-            (0,) * a.dim,
+            (0,) * a.width,
         )
         self._step += len(rates)
         return np.array([error])

@@ -22,7 +22,8 @@ class Examples:
     ----------
     parametrisation : Parametrisation
         Says what the target is.
-    train, held_out : float32 (n, dim)
+    train, held_out : float32 (n, width)
+        Data in the network's own variables.
     seed, t : int
     """
 
@@ -55,13 +56,21 @@ class Examples:
         return x_t, np.ascontiguousarray(target, dtype=np.float32)
 
 
-def learning_rates(training: TrainingSection, first_step: int, steps: int, total: int) -> NDArray[np.float64]:
-    """Learning rates of ``steps`` consecutive steps out of ``total``: constant, or decaying to zero."""
+def learning_rates(
+    training: TrainingSection, first_step: int, steps: int, total: int, warm_rate: float | None = None
+) -> NDArray[np.float64]:
+    """Learning rates of ``steps`` consecutive steps out of ``total``: constant, or decaying to zero.
+
+    ``trapezoid`` is constant for the first half and then falls linearly; ``warm_rate`` replaces them all.
+    """
+    if warm_rate is not None:
+        return np.full(steps, warm_rate)
     done = (first_step + np.arange(steps) + 0.5) / total
     factor = {
         "none": np.ones(steps),
         "linear": 1 - done,
         "cosine": 0.5 * (1 + np.cos(np.pi * done)),
+        "trapezoid": np.minimum(1, 2 * (1 - done)),
     }[training.decay]
     return training.learning_rate * factor
 

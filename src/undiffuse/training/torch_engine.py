@@ -24,9 +24,15 @@ class TorchEngine:
         One for each time; all with the same number of steps.
     device : str
         ``"cpu"`` or ``"cuda"``.
+    average : float
+        Share of the running average kept at each step; used where the states have one.
     """
 
-    def __init__(self, architecture: Architecture, states: list[TrainingState], device: str = "cpu") -> None:
+    _AVERAGE_EVERY = 4  # steps between updates of the average, which moves far more slowly
+
+    def __init__(
+        self, architecture: Architecture, states: list[TrainingState], device: str = "cpu", average: float = 0.0
+    ) -> None:
         self._architecture = architecture
         self._device = torch.device(device)
         self._tied = architecture.tying != "untied"
@@ -41,6 +47,9 @@ class TorchEngine:
                 "exp_avg": self._stack([getattr(s.first, name) for s in states]),
                 "exp_avg_sq": self._stack([getattr(s.second, name) for s in states]),
             }
+        averages = [s.average for s in states if s.average is not None]
+        self._average = {name: self._stack([getattr(a, name) for a in averages]) for name in self._names if averages}
+        self._step, self._kept = states[0].step, average**self._AVERAGE_EVERY
 
     def run_pass(
         self, x: Float32, y: Float32, batch: int, rates: NDArray[np.float64], weights: Sequence[float]
@@ -55,6 +64,10 @@ class TorchEngine:
             total += residual.square().sum(dim=(1, 2), dtype=torch.float64)
             self._adam.param_groups[0]["lr"] = float(rate)
             self._adam.step()
+            self._step += 1
+            if self._average and self._step % self._AVERAGE_EVERY == 0:
+                for name, average in self._average.items():
+                    average.lerp_(self._parameters[name], 1 - self._kept)
         return (total / (x.shape[1] * x.shape[2])).cpu().numpy()
 
     def outputs(self, x: Float32) -> Float32:
@@ -65,23 +78,23 @@ class TorchEngine:
     def states(self) -> list[TrainingState]:
         """See :class:`~undiffuse.training.engines.Engine`."""
         moments = {name: self._adam.state[parameter] for name, parameter in self._parameters.items()}
-        step = int(next(iter(moments.values()))["step"])
+        first, second = ({name: m[key] for name, m in moments.items()} for key in ("exp_avg", "exp_avg_sq"))
         weights = self._unstack({**self._parameters, "A": self._decoder()})
-        empty = torch.zeros_like(self._decoder()) if self._tied else None
-        moments_of = []
-        for key in ("exp_avg", "exp_avg_sq"):
-            tensors = {name: state[key] for name, state in moments.items()}
-            moments_of.append(self._unstack(tensors if empty is None else {**tensors, "A": empty}))
-        first, second = moments_of
-        return [TrainingState(w, m, v, step) for w, m, v in zip(weights, first, second, strict=True)]
+        if self._tied:
+            # The decoder is the encoder's transpose and has no moments of its own.
+            first["A"] = second["A"] = torch.zeros_like(self._decoder())
+        averages: list[Weights | None] = [None] * len(weights)
+        if self._average:
+            averages = list(self._unstack({**self._average, "A": self._decoder(self._average)}))
+        parts = zip(weights, self._unstack(first), self._unstack(second), averages, strict=True)
+        return [TrainingState(w, m, v, self._step, average) for w, m, v, average in parts]
 
     # -- mathematics ------------------------------------------------------------------------------------------
 
-    def _decoder(self) -> torch.Tensor:
-        """``A``, shape ``(times, dim, hidden)``."""
-        if self._tied:
-            return self._parameters["W"].mT * self._signs
-        return self._parameters["A"]
+    def _decoder(self, weights: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """``A``, shape ``(times, dim, hidden)``, of these weights or of the present ones."""
+        weights = weights or self._parameters
+        return weights["W"].mT * self._signs if self._tied else weights["A"]
 
     def _forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden activities and outputs."""

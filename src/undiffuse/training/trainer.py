@@ -20,10 +20,11 @@ from undiffuse.config import Config
 from undiffuse.datasets import Dataset, fingerprint
 from undiffuse.denoiser import GaussianDenoiser
 from undiffuse.errors import UserError, require
+from undiffuse.files import Arrays
 from undiffuse.network import Weights
 from undiffuse.runs import RunFolder
 from undiffuse.training import workers as pool
-from undiffuse.training.blocks import Arrays, total_passes
+from undiffuse.training.blocks import total_passes
 
 OnProgress = Callable[[int, int], None]  # (passes made, passes in all)
 
@@ -97,10 +98,11 @@ def train_run(
         for job, arrays in _run(config, data, device, workers, todo, (run, save_every), on_progress):
             run.manifest["training_seconds"] = round(before + time.monotonic() - started, 2)
             run.enter_block(run.blocks[job.index])
+            _drop_used_states(run)
             with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
                 lines.writelines(_metric_lines(arrays))
-        if todo:
-            _write_metrics(run)
+        # Also when nothing was left to do: a run may have been killed just before this line.
+        _write_metrics(run)
     return run
 
 
@@ -150,19 +152,36 @@ def _run(
     left = total_passes(config, {block for _, block in todo})
     with tempfile.TemporaryDirectory(prefix="undiffuse-", ignore_cleanup_errors=True) as folder:
         scratch = pool.Scratch(Path(folder), data.train, data.held_out, len(config.blocks()))
-        jobs = [
-            pool.Job(index, first, last, config, folder, device, run_path, save_every)
-            for index, (first, last) in reversed(todo)
-        ]
+
+        def state_file(index: int) -> str:
+            return f"{folder}/{index}.state" if run is None else str(run[0].state_path(run[0].blocks[index]))
+
+        before = [config.block_before(index) for index in range(len(config.blocks()))]
+        jobs = []
+        for index, (first, last) in reversed(todo):
+            after = before[index]
+            starts_at = None if after is None else state_file(after)
+            leaves_at = state_file(index) if index in before else None
+            jobs.append(
+                pool.Job(index, first, last, config, folder, device, run_path, save_every, after, starts_at, leaves_at)
+            )
         yield from pool.run_jobs(jobs, count, lambda: on_progress(total - left + scratch.passes_done(), total))
+
+
+def _drop_used_states(run: RunFolder) -> None:
+    """Delete the training states that every block going on from them is done with."""
+    needed = {run.config.block_before(i) for i, entry in enumerate(run.blocks) if entry["state"] != "done"}
+    for i, entry in enumerate(run.blocks):
+        if i not in needed:
+            run.state_path(entry).unlink(missing_ok=True)
 
 
 def _check_room(config: Config, dim: int, path: Path, workers: int) -> None:
     """Refuse a bank that the disk or the memory cannot hold, before any of it is trained."""
 
     def size(first: int, last: int) -> int:
-        hidden = config.architecture_at(last, dim).hidden
-        return 4 * (last - first + 1) * (2 * dim * hidden + hidden + dim)
+        a = config.architecture_at(last, dim)
+        return 4 * (last - first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
 
     sizes = [size(first, last) for first, last in config.blocks()]
     folder = next(parent for parent in path.absolute().parents if parent.exists())

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from undiffuse.config import Config
 from undiffuse.denoiser import GaussianDenoiser
 from undiffuse.errors import UserError, one_of, require
+from undiffuse.files import Arrays, read_arrays, write_arrays
 from undiffuse.network import Weights
 from undiffuse.runs import RunFolder
 from undiffuse.training import engines
-from undiffuse.training.blocks import Arrays, BlockTrainer
+from undiffuse.training.blocks import BlockTrainer, pack_state, unpack_state
 
 DEVICES = ("auto", "cpu", "cuda")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -41,6 +42,9 @@ class Job:
     device: str
     run_path: str | None
     save_every: float
+    after: int | None = None  # block whose training state this one goes on from
+    starts_at: str | None = None  # file with that state
+    leaves_at: str | None = None  # file to leave the own state in
 
 
 class Scratch:
@@ -70,19 +74,26 @@ def train_block(job: Job) -> Arrays:
         counts[job.index] += networks
 
     reference = GaussianDenoiser.from_data(train, job.config.forward())
-    data = train.astype(np.float32), held_out.astype(np.float32)
-    trainer = BlockTrainer(job.config, job.first, job.last, *data, reference, job.device)
+    trainer = BlockTrainer(job.config, job.first, job.last, train, held_out, reference, job.device)
+    before = unpack_state(read_arrays(Path(job.starts_at)))[0] if job.starts_at else None
     with _one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
         if job.run_path is None:
-            return trainer.run(on_pass=count).to_arrays()
-        run = RunFolder.open(job.run_path)
-        entry = run.blocks[job.index]
-        arrays = trainer.run(
-            saved=run.read_partial(entry),
-            save=lambda arrays: run.write_partial(entry, arrays),
-            save_every=job.save_every,
-            on_pass=count,
-        ).to_arrays()
+            progress = trainer.run(before=before, on_pass=count)
+        else:
+            run = RunFolder.open(job.run_path)
+            entry = run.blocks[job.index]
+            progress = trainer.run(
+                saved=run.read_partial(entry),
+                before=before,
+                save=lambda arrays: run.write_partial(entry, arrays),
+                save_every=job.save_every,
+                on_pass=count,
+            )
+    if job.leaves_at and progress.state:
+        write_arrays(Path(job.leaves_at), pack_state([progress.state]))
+    arrays = progress.to_arrays()
+    if job.run_path is None:
+        return arrays
     run.write_block(entry, arrays)
     return {name: array for name, array in arrays.items() if name not in Weights.NAMES}
 
@@ -90,15 +101,27 @@ def train_block(job: Job) -> Arrays:
 def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterator[tuple[Job, Arrays]]:
     """Train blocks on ``workers`` processes and yield each as it is done; ``tick`` is called while waiting.
 
+    A job that goes on from another one's state starts when that one is done.
+
     Raises
     ------
     WorkerError
         If a worker process dies.
     """
+    waiting = {job.index: job for job in jobs}
+
+    def ready() -> list[Job]:
+        found = [job for job in waiting.values() if job.after not in waiting and job.after not in running]
+        for job in found:
+            del waiting[job.index]
+        return found
+
+    running: set[int] = set()
     if workers == 1:
-        for job in jobs:
-            yield job, train_block(job)
-            tick()
+        while waiting:
+            for job in ready():
+                yield job, train_block(job)
+                tick()
         return
     import psutil
     from loky import ProcessPoolExecutor
@@ -107,11 +130,16 @@ def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterato
     others = set(psutil.Process().children(recursive=True))
     executor = ProcessPoolExecutor(max_workers=workers, env=ONE_THREAD)
     try:
-        futures: dict[Future[Arrays], Job] = {executor.submit(train_block, job): job for job in jobs}
-        while futures:
+        futures: dict[Future[Arrays], Job] = {}
+        while futures or waiting:
+            for job in ready():
+                futures[executor.submit(train_block, job)] = job
+                running.add(job.index)
             done, _ = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in done:
-                yield futures.pop(future), future.result()
+                job = futures.pop(future)
+                yield job, future.result()
+                running.discard(job.index)
             tick()
         executor.shutdown()
     except BaseException as error:
@@ -148,13 +176,16 @@ def resolve(config: Config, dim: int, device: str, workers: int | None) -> tuple
     """
     require(workers is None or workers >= 1, f"workers = {workers}: wanted at least 1")
     one_of("device", device, DEVICES)
+    averaging = config.training.order == "sweep"
     architectures = [config.architecture_at(t, dim) for t in {1, *(part.first for part in config.times)}]
     if device == "auto":
-        chosen = {engines.choose(config.training.engine, a, "cpu") for a in architectures}
+        chosen = {engines.choose(config.training.engine, a, "cpu", averaging) for a in architectures}
         device = "cuda" if chosen != {"kernel"} and _has_gpu() else "cpu"
     elif device == "cuda" and not _has_gpu():
         raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
-    return device, "+".join(sorted({engines.choose(config.training.engine, a, device) for a in architectures}))
+    return device, "+".join(
+        sorted({engines.choose(config.training.engine, a, device, averaging) for a in architectures})
+    )
 
 
 def _has_gpu() -> bool:

@@ -1,0 +1,51 @@
+"""Curves along the diffusion time: terms of the bound, reconstructions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from undiffuse.figures.style import EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+
+Floats = NDArray[np.float64]
+_COLOURS = {"bank": MODEL, "gaussian": GAUSSIAN, "empirical": EMPIRICAL}
+
+
+@styled
+def bound_terms(terms: Mapping[str, Floats], totals: Mapping[str, str]) -> Figure:
+    """KL of each reverse step, t = 2..T, for several denoisers, in nats per sample; ``totals`` go to the legend."""
+    figure, axes = panels(1, 1, 6.4, 3.4)
+    axis = axes[0, 0]
+    for name, per_t in terms.items():
+        axis.plot(
+            np.arange(2, len(per_t) + 2), per_t, color=_COLOURS.get(name, GREY), lw=1, label=f"{name}: {totals[name]}"
+        )
+    axis.set(xlabel="diffusion time $t$", ylabel="KL of the step $t \\to t-1$ (nats per sample)", yscale="log")
+    axis.set(xscale="log", xlim=(2, None))
+    axis.legend(fontsize=8)
+    return figure
+
+
+@styled
+def reconstruction_curves(curves: Mapping[str, Mapping[str, Floats]], times: Floats) -> Figure:
+    """Class kept, pixel error and spread of reconstructions from t, with bands of two standard errors.
+
+    ``curves[denoiser]`` holds ``kept``, ``pixel_error``, ``spread`` and their ``..._stderr``, one value per time.
+    """
+    figure, axes = panels(1, 3, 9.6, 3.0)
+    names = {
+        "kept": "share that keeps its class",
+        "pixel_error": "rms pixel error (of the range)",
+        "spread": "rms spread of repeats (of the range)",
+    }
+    for axis, (key, label) in zip(axes[0], names.items(), strict=True):
+        for name, curve in curves.items():
+            colour, value, band = _COLOURS.get(name, GREY), curve[key], 2 * curve[f"{key}_stderr"]
+            axis.plot(times, value, color=colour, marker="o", ms=2.5, label=name)
+            axis.fill_between(times, value - band, value + band, color=colour, alpha=0.2, lw=0)
+        axis.set(xlabel="reconstructed from $t$", ylabel=label)
+    axes[0, 0].legend(fontsize=8)
+    return figure

@@ -1,0 +1,86 @@
+"""The report of a run: one HTML file with figures and figures of merit."""
+
+from __future__ import annotations
+
+import base64
+from importlib import resources
+from pathlib import Path
+
+import undiffuse
+from undiffuse.runs import RunFolder
+from undiffuse.workflow import schedule_summary, training_summary
+
+_CAPTIONS = {
+    "5_generated": "Data, samples drawn by Algorithm 2, and both (the thesis's Figure 5).",
+    "6_generated": "Real digits, and samples drawn by Algorithm 2 (Figure 6).",
+    "reverse_trajectory": "The same samples on their way from noise (t = T) to data (t = 0).",
+    "7_reverse_trajectory": (
+        "Samples on their way from noise to data (Figure 7). Noisy states are scaled to their own grey."
+    ),
+    "8_reconstructions": (
+        "A held-out digit, diffused to t, and ten reconstructions from there (Figure 8). The larger t, the more the "
+        "reverse process has to invent."
+    ),
+    "9_improved_and_reconstructed": (
+        "Held-out digits with little noise, improved, and with much noise, reconstructed (Figure 9)."
+    ),
+    "10_inpainted": "Held-out digits, the same with a hole of noise, and the hole filled in (Figure 10).",
+    "reconstruction_curves": (
+        "Reconstructions from t by the bank and by the exact denoisers; bands are two standard errors over images."
+    ),
+    "loss_against_time": (
+        "Error of each time's network in predicting the noise, beside the best linear denoiser (closed form) and the "
+        "exact denoiser of the training set, which memorises. All are mean squares per dimension."
+    ),
+    "bound_terms": "Terms of the bound (18) on held-out data along the time, and the totals of all its terms.",
+    "1a_forward_process": "Data diffused by the forward process (Figure 1a).",
+    "1b_forward_process": (
+        "Digits diffused by the forward process (Figure 1b). Noisy states are scaled to their own grey."
+    ),
+    "2a_histograms": "Histograms of each coordinate before and after diffusion (Figure 2a).",
+    "2b_histograms": "Histogram of one digit's pixels before and after diffusion (Figure 2b).",
+}
+_METRIC_NAMES = {
+    "w2": "2-Wasserstein distance, exact",
+    "sliced_w2": "2-Wasserstein distance, sliced",
+    "energy_distance": "energy distance",
+    "distance_to_curve": "root mean square distance to the curve",
+    "coverage_gap": "coverage gap along the curve (total variation)",
+    "frechet_distance": "Fréchet distance of classifier features",
+    "precision": "precision (samples near data)",
+    "recall": "recall (data near samples)",
+    "density": "density",
+    "coverage": "coverage",
+    "confident": "share read with a vote above 0.9",
+    "memorised": "share that copies a training image",
+}
+
+
+def write_report(run: RunFolder) -> Path:
+    """Write ``report.html``: one file, figures inside, from what the run folder holds."""
+    from jinja2 import Environment
+
+    files = {path.stem: path for path in (run.path / "figures").glob("*.png")}
+    figures = [
+        {"caption": caption, "image": base64.b64encode(files[name].read_bytes()).decode()}
+        for name, caption in _CAPTIONS.items()
+        if name in files
+    ]
+    forward = run.config.forward()
+    template = (resources.files("undiffuse") / "report.html.jinja").read_text(encoding="utf-8")
+    page = (
+        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        .from_string(template)
+        .render(
+            version=undiffuse.__version__,
+            config=run.config,
+            toml=run.config.to_toml(),
+            training=training_summary(run),
+            evaluation=run.read_json("metrics.json"),
+            metric_names=_METRIC_NAMES,
+            figures=figures,
+            schedule=schedule_summary(run.config),
+            forward=forward,
+        )
+    )
+    return run.write_text("report.html", page)
