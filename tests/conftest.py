@@ -62,3 +62,63 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def forward() -> ud.ForwardProcess:
     return ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2), noise_scale=0.7)
+
+
+DIGITS = """
+name = "tiny-digits"
+[data]
+name = "mnist"
+digits = [0, 1]
+n = 600
+held_out = 200
+[diffusion]
+T = 12
+beta_1 = 0.001
+beta_T = 0.9
+[network]
+hidden = 64
+skip = "gaussian"
+prediction = "x0"
+decoder_scale = 0.1
+components = 40
+[training]
+order = "sweep"
+sweep_from = 6
+epochs = 8
+batch = 50
+learning_rate = 0.004
+decay = "trapezoid"
+warm_epochs = 2
+warm_learning_rate = 0.001
+average = 0.99
+block = 2
+[[times]]
+first = 1
+last = 3
+components = 60
+[[times]]
+first = 8
+last = 12
+components = 20
+targets = "posterior"
+blends = 0.3
+[evaluation]
+samples = 60
+replicates = 2
+"""
+
+
+@pytest.fixture
+def digits_file(tmp_path: Path) -> Path:
+    path = tmp_path / "digits.toml"
+    path.write_text(DIGITS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits_run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on a few digits; tests may add to it what any command adds."""
+    settings = config.loads(DIGITS, "digits")
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    train_run(settings, datasets.load(settings), path, workers=1)
+    return path

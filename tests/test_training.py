@@ -156,7 +156,9 @@ def test_held_out_error_is_that_of_the_bank_on_the_held_out_data():
     settings = tiny()
     bank, errors = bank_of(settings, workers=1)
     data, t = datasets.load(settings), 5
-    examples = Examples(bank.parametrisation(t), data.train.astype("f4"), data.held_out.astype("f4"), 0, t)
+    examples = Examples(
+        bank.parametrisation(t), data.train.astype("f4"), data.held_out.astype("f4"), 0, t, settings.training
+    )
     x_t, xi = examples.of_held_out()
     assert errors[t - 1, 2] == pytest.approx(np.mean((bank.xi_hat(x_t, t) - xi) ** 2), rel=1e-5)
 

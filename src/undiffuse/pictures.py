@@ -109,18 +109,19 @@ def _of_plane(run: RunFolder, model: Diffusion, data: Dataset) -> Made:
     from undiffuse import figures
 
     shown = data.train[: 2 * _SHOWN]
-    forward_states = _forward_states(model, shown)
+    diffused = forward_states(model, shown)
     states = _reverse_states(model, _SHOWN)
-    last = forward_states[-1][1]
+    last = diffused[-1][1]
     return {
-        "1a_forward_process": figures.process(forward_states),
+        "1a_forward_process": figures.process(diffused),
         "2a_histograms": figures.histograms(shown, last, model.forward.noise_scale, model.forward.T),
         "reverse_trajectory": figures.process(states, forward=False),
         "5_generated": figures.generated([(run.config.name, shown[:_SHOWN], states[-1][1])]),
     }
 
 
-def _forward_states(model: Diffusion, x0: Floats) -> list[tuple[int, Floats]]:
+def forward_states(model: Diffusion, x0: Floats) -> list[tuple[int, Floats]]:
+    """States of one realisation of the forward process, at a few moments."""
     wanted = _moments(model.forward.T)
     walk = model.forward.trajectory(x0, stream(model.config.seed, Purpose.METRIC))
     return [(t, x) for t, x in walk if t in wanted]
@@ -149,22 +150,22 @@ def pixels_of(images: Images) -> figures.Pixels:
 
 def _of_images(run: RunFolder, model: Diffusion, images: tuple[Images, Images]) -> Made:
     train, held_out = images
-    one_of_each = _one_of_each(held_out)
+    chosen = one_of_each(held_out)
     samples = model.sample(100, run.config.seed)
     out = {
-        "1b_forward_process": forward_images(model, held_out, one_of_each),
-        "2b_histograms": image_histograms(model, held_out, one_of_each[0]),
+        "1b_forward_process": forward_images(model, held_out, chosen),
+        "2b_histograms": image_histograms(model, held_out, chosen[0]),
         "6_generated": sample_sheet([("real digits", train.x[:100]), (f"{run.config.name}: samples", samples)], train),
         "7_reverse_trajectory": image_trajectory(run, model, samples, held_out),
-        "8_reconstructions": reconstruction_rows(model, held_out, one_of_each[0]),
-        "9_improved_and_reconstructed": improvement_rows(model, held_out, one_of_each),
+        "8_reconstructions": reconstruction_rows(model, held_out, chosen[0]),
+        "9_improved_and_reconstructed": improvement_rows(model, held_out, chosen),
     }
     size = "14x14" if 3 not in held_out.labels else "18x18"
-    out["10_inpainted"] = inpainting_rows(model, held_out, one_of_each, size)
+    out["10_inpainted"] = inpainting_rows(model, held_out, chosen, size)
     return out
 
 
-def _one_of_each(images: Images, count: int = 2) -> list[int]:
+def one_of_each(images: Images, count: int = 2) -> list[int]:
     """Indices of the first images of each class, ``count`` of each."""
     return [int(i) for label in np.unique(images.labels) for i in np.flatnonzero(images.labels == label)[:count]]
 
@@ -180,7 +181,7 @@ def forward_images(model: Diffusion, images: Images, chosen: list[int]) -> Figur
     """Figure 1b: images on their way to noise."""
     from undiffuse import figures
 
-    states = _forward_states(model, images.x[chosen])
+    states = forward_states(model, images.x[chosen])
     rows = [[x[i] for _, x in states] for i in range(len(chosen))]
     titles = [f"$t = {t}$" for t, _ in states]
     noisy = range(1, len(states))
@@ -192,7 +193,7 @@ def image_histograms(model: Diffusion, images: Images, chosen: int) -> Figure:
     from undiffuse import figures
 
     before = images.x[[chosen]]
-    after = _forward_states(model, before)[-1][1]
+    after = forward_states(model, before)[-1][1]
     return figures.pixel_histograms(before[0], after[0], model.forward.noise_scale, model.forward.T)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from undiffuse import config as configuration
-from undiffuse import pictures, workflow
+from undiffuse import pictures, thesis, workflow
 from undiffuse.cli.options import (
     SAMPLER,
     TRAINING,
@@ -156,18 +156,32 @@ def evaluate(
 
 
 @app.command
-def figures(run: Path, *more: Path, out: Path, json: Json = False) -> None:
-    """Make the figures of one run or several, as PNG files.
+def figures(
+    run: Path,
+    *more: Path,
+    out: Path,
+    runs: Annotated[Path, Parameter(help="With thesis and no runs named: where to look for them.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Make the figures of one run or several, or Figures 1 to 10 of the thesis, as PNG files.
 
     Parameters
     ----------
     run
-        Run folder.
+        Run folder; or the word thesis, for the thesis's figures from the runs that follow.
     more
         Further run folders: each run's figures then get a folder of their own, and Figure 5 shows all runs.
     out
         Folder to put them in; files of the same names are replaced.
     """
+    if str(run) == "thesis":
+        folders = [RunFolder.open(path) for path in more] if more else thesis.runs_in(runs)
+        summary = thesis.thesis_figures(folders, out)
+        lines = list(summary["figures"])
+        for number, commands in summary["missing"].items():
+            lines += [f"Figure {number} is left out; it needs", *(f"  {command}" for command in commands)]
+        answer(json, summary, lines)
+        return
     folders = [RunFolder.open(path) for path in (run, *more)]
     paths = [str(path) for path in pictures.figures_of_all(folders, out)]
     answer(json, {"figures": paths}, paths)

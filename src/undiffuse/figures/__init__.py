@@ -6,11 +6,13 @@ Imported only where figures are made, since matplotlib is slow to load.
 from undiffuse.figures.curves import bound_terms, reconstruction_curves
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
+from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
 
 __all__ = [
     "Pixels",
+    "architecture_scheme",
     "bound_terms",
     "generated",
     "histograms",
@@ -22,4 +24,5 @@ __all__ = [
     "process",
     "reconstruction_curves",
     "save",
+    "training_scheme",
 ]

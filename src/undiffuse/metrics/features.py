@@ -17,7 +17,8 @@ def frechet_distance(x: Floats, y: Floats) -> float:
     it is known as FID (Heusel et al. 2017); on any other it has other units and is not to be compared with it.
     """
     require(len(x) > 1 and len(y) > 1, "a covariance needs at least two points")
-    means, covariances = (x.mean(axis=0), y.mean(axis=0)), (np.cov(x, rowvar=False), np.cov(y, rowvar=False))
+    means = x.mean(axis=0), y.mean(axis=0)
+    covariances = [np.atleast_2d(np.cov(points, rowvar=False)) for points in (x, y)]
     values, vectors = np.linalg.eigh(covariances[0])
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     cross = np.linalg.eigvalsh(root @ covariances[1] @ root)

@@ -160,6 +160,8 @@ class BlockTrainer:
             )
             weights = [loss_weight(self._training, self._parametrisation, t) for t in group]
             test_x, test_y = _stack([e.of_held_out() for e in examples])
+            # The error in meeting posterior means is no xi-error: that is then measured on training data of its own.
+            seen = _stack([e.of_training() for e in examples]) if self._training.targets == "posterior" else None
             warm = self._is_warm(group)
             passes = _passes(self._training, warm)
             warm_rate = self._training.warm_learning_rate if warm else None
@@ -168,7 +170,9 @@ class BlockTrainer:
                 x, y = _stack([e.of_pass(number) for e in examples])
                 rates = learning_rates(self._training, number * steps, steps, passes * steps, warm_rate)
                 error = engine.run_pass(x, y, self._training.batch, rates, weights)
-                test_error = np.mean(np.square(engine.outputs(test_x) - test_y, dtype=np.float64), axis=(1, 2))
+                test_error = _mean_square(engine.outputs(test_x) - test_y)
+                if seen is not None:
+                    error = _mean_square(engine.outputs(seen[0]) - seen[1])
                 train = np.column_stack([train, _apply(to_train_error, error)])
                 held_out = np.column_stack([held_out, _apply(to_held_out_error, test_error)])
                 on_pass(len(group))
@@ -189,7 +193,7 @@ class BlockTrainer:
         return self._training.order == "continuation" and group is not self._groups[0]
 
     def _examples(self, t: int) -> Examples:
-        return Examples(self._parametrisation, *self._data, self._config.seed, t)
+        return Examples(self._parametrisation, *self._data, self._config.seed, t, self._training)
 
     def _begin(self, group: list[int], progress: Progress, saved: Arrays | None) -> Begun:
         """States and errors so far of a group: what was saved, fresh weights, or those of the time above."""
@@ -231,6 +235,10 @@ def _passes(training: TrainingSection, warm: bool) -> int:
 def _apply(lines: list[tuple[float, float]], errors: Errors) -> Errors:
     slope, offset = np.array(lines).T
     return slope * errors + offset
+
+
+def _mean_square(residuals: Float32) -> Errors:
+    return np.mean(np.square(residuals, dtype=np.float64), axis=(1, 2))
 
 
 def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:

@@ -25,19 +25,43 @@ class Examples:
     train, held_out : float32 (n, width)
         Data in the network's own variables.
     seed, t : int
+    training : TrainingSection
+        Says what the answers and the inputs of training are.
     """
 
-    def __init__(self, parametrisation: Parametrisation, train: Float32, held_out: Float32, seed: int, t: int) -> None:
+    def __init__(
+        self,
+        parametrisation: Parametrisation,
+        train: Float32,
+        held_out: Float32,
+        seed: int,
+        t: int,
+        training: TrainingSection,
+    ) -> None:
         self._parametrisation = parametrisation
         self._forward: ForwardProcess = parametrisation.forward
         self._train, self._held_out = train, held_out
         self._seed, self.t = seed, t
+        self._posterior, self._blends = training.targets == "posterior", training.blends
 
     def of_pass(self, number: int) -> tuple[Float32, Float32]:
         """Inputs and targets of pass ``number``, in the order they are to be seen; each ``(n, dim)`` float32."""
         rng = stream(self._seed, Purpose.PASS, self.t, number)
-        x0 = np.take(self._train, rng.permutation(len(self._train)), axis=0)
-        return self._pair(x0, rng)
+        order = rng.permutation(len(self._train))
+        x0 = np.take(self._train, order, axis=0)
+        if not self._posterior:
+            return self._pair(x0, rng)
+        blended = np.flatnonzero(rng.random(len(x0)) < self._blends)
+        share = rng.random((len(blended), 1), dtype=np.float32)
+        others = self._train[rng.integers(0, len(x0), len(blended))]
+        x0[blended] = share * x0[blended] + (1 - share) * others
+        x_t = self._diffused(x0, rng)[1]
+        return self._answered(self._posterior_mean(x_t, self._train[rng.permutation(len(x0))[: len(x0) // 2]]), x_t)
+
+    def of_training(self) -> tuple[Float32, Float32]:
+        """Inputs and targets made from as many training samples as there are held out, the same at every call."""
+        count = min(len(self._train), len(self._held_out))
+        return self._pair(self._train[:count], stream(self._seed, Purpose.HELD_OUT, self.t, 1))
 
     def of_held_out(self) -> tuple[Float32, Float32]:
         """Inputs and targets made from the held-out data, the same at every call."""
@@ -49,11 +73,36 @@ class Examples:
         return self._forward.jump(x0, self.t, rng.standard_normal(x0.shape)).astype(np.float64)
 
     def _pair(self, x0: Float32, rng: np.random.Generator) -> tuple[Float32, Float32]:
+        xi, x_t = self._diffused(x0, rng)
+        target = self._parametrisation.target(x0, xi, x_t, self.t)
+        return x_t, np.ascontiguousarray(target, dtype=np.float32)
+
+    def _diffused(self, x0: Float32, rng: np.random.Generator) -> tuple[Float32, Float32]:
         xi = rng.standard_normal(x0.shape, dtype=np.float32)
         x_t = np.float32(self._forward.signal(self.t)) * x0
         x_t += np.float32(self._forward.noise(self.t)) * xi
-        target = self._parametrisation.target(x0, xi, x_t, self.t)
+        return xi, x_t
+
+    def _answered(self, x0_hat: Float32, x_t: Float32) -> tuple[Float32, Float32]:
+        """Inputs with the answers that belong to an estimate of the data."""
+        xi_hat = (x_t - np.float32(self._forward.signal(self.t)) * x0_hat) / np.float32(self._forward.noise(self.t))
+        target = self._parametrisation.target(x0_hat, xi_hat, x_t, self.t)
         return x_t, np.ascontiguousarray(target, dtype=np.float32)
+
+    def _posterior_mean(self, x_t: Float32, points: Float32) -> Float32:
+        """``E[x_0 | x_t]`` when ``x_0`` is one of ``points``, all equally likely, in float32."""
+        signal, variance = self._forward.signal(self.t), self._forward.noise(self.t) ** 2
+        scaled = np.ascontiguousarray(points.T) * np.float32(signal / variance)
+        offset = np.sum(points**2, axis=1) * np.float32(signal**2 / (2 * variance))
+        out = np.empty_like(x_t)
+        for start in range(0, len(x_t), 512):
+            rows = slice(start, start + 512)
+            weights = x_t[rows] @ scaled
+            weights -= offset
+            weights -= weights.max(axis=1, keepdims=True)
+            np.exp(weights, out=weights)
+            out[rows] = (weights @ points) / weights.sum(axis=1, keepdims=True)
+        return out
 
 
 def learning_rates(
