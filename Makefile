@@ -5,8 +5,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .PHONY: demo test test-full lint format bench clean
 
-demo: $(VENV)/.installed  ## train the 2-pi spiral at full thesis size and write its report
+demo: $(VENV)/.installed  ## the 2-pi spiral at full thesis size, then zeros and ones of MNIST, each with its report
 	$(BIN)/undiffuse run spiral-2pi --out demo/spiral-2pi $(if $(wildcard demo/spiral-2pi/manifest.json),--overwrite)
+	$(BIN)/undiffuse run mnist-01-quick --out demo/mnist-01 $(if $(wildcard demo/mnist-01/manifest.json),--overwrite)
 
 test: $(VENV)/.developer  ## the whole test suite, on two processes
 	$(BIN)/python -m pytest -n 2 -m "not full_size"

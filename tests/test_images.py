@@ -208,6 +208,7 @@ def test_evaluate_judges_images_beside_cheap_generators(capsys, run_path):
     assert names <= set(found["metrics"])
     assert set(found["metrics"]["frechet_distance"]["baselines"]) == {"gaussian", "mixture"}
     assert found["metrics"]["confident"]["floor"] > 0.9
+    assert found["metrics"]["memorised"]["floor"] < 0.05
     assert 0 < found["bound"]["bank"]["bits_per_dim"] < 8
     assert found["bound"]["bank"]["kind"] == "discretised"
     assert found["classifiers"]["plain"] > 0.99

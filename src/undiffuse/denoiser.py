@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from undiffuse.errors import require
+from undiffuse.files import Arrays
 from undiffuse.forward import Array, ForwardProcess, as_samples
 from undiffuse.streams import Purpose, stream
 
@@ -85,6 +86,21 @@ class GaussianDenoiser(Denoiser):
             variances[0] >= -1e-9 * max(1.0, variances[-1]), f"covariance has a negative eigenvalue {variances[0]:.3g}"
         )
         self.variances = np.maximum(variances, 0.0)
+
+    def to_arrays(self) -> Arrays:
+        """Everything it is made of, axes included: found again, they may be turned where variances are equal."""
+        return {"mean": self.mean, "covariance": self.covariance, "variances": self.variances, "axes": self.axes}
+
+    @classmethod
+    def from_arrays(cls, forward: ForwardProcess, arrays: Arrays) -> GaussianDenoiser:
+        """Undo :meth:`to_arrays`, to the same bits."""
+        out = cls.__new__(cls)
+        out.forward = forward
+        out.mean, out.covariance, out.variances, out.axes = (
+            np.asarray(arrays[name], np.float64) for name in ("mean", "covariance", "variances", "axes")
+        )
+        out.dim = out.mean.size
+        return out
 
     @classmethod
     def from_data(cls, x: ArrayLike, forward: ForwardProcess) -> GaussianDenoiser:

@@ -25,7 +25,7 @@ class RunFolder:
     """A run on disk.
 
     ``config.toml`` (every setting), ``manifest.json`` (version, data fingerprint, device, and the range, sha256 and
-    state of every block), ``reference.safetensors`` (mean and covariance of the training data),
+    state of every block), ``reference.safetensors`` (mean, covariance and principal axes of the training data),
     ``weights/block-*.safetensors``, ``metrics.jsonl`` (one line per time and pass), and what evaluation adds:
     ``metrics.json``, ``samples.npy``, ``figures/``, ``report.html``.
 
@@ -69,8 +69,7 @@ class RunFolder:
         try:
             (new.path / "weights").mkdir(parents=True)
             write_file(new.path / "config.toml", text.encode())
-            arrays: Arrays = {"mean": reference.mean, "covariance": reference.covariance}
-            write_arrays(new.path / "reference.safetensors", arrays)
+            write_arrays(new.path / "reference.safetensors", reference.to_arrays())
             new.write_manifest()
             if path.exists():
                 with _locked(path):
@@ -172,8 +171,7 @@ class RunFolder:
 
     def reference(self) -> GaussianDenoiser:
         """Return the linear theory of the training data."""
-        arrays = read_arrays(self.path / "reference.safetensors")
-        return GaussianDenoiser(self.config.forward(), arrays["mean"], arrays["covariance"])
+        return GaussianDenoiser.from_arrays(self.config.forward(), read_arrays(self.path / "reference.safetensors"))
 
     def bank(self) -> Bank:
         """Return the trained bank, its weights read from disk one time at a time as they are used.

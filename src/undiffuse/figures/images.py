@@ -47,6 +47,7 @@ def image_grid(groups: Sequence[tuple[str, Floats]], pixels: Pixels, columns: in
         mosaic = sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
         axis.imshow(mosaic, cmap="gray_r", vmin=pixels.low, vmax=pixels.high, interpolation="nearest")
         axis.set(title=title, xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
     return figure
 
 

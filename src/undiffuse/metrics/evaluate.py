@@ -70,7 +70,10 @@ def evaluate(
     def judge(i: int) -> list[Figures]:
         reference, other = _two_sets(data, size, stream(seed, Purpose.FRESH_DATA, i))
         sets = (x[i * size : (i + 1) * size] for x in (samples, *(baselines or {}).values()))
-        return [between(x, reference) for x in (*sets, other)]
+        found = [between(x, reference) for x in (*sets, other)]
+        if "memorised" in found[-1]:
+            found[-1]["memorised"] = memorised_share(reference, data.train)  # the other set is of training data
+        return found
 
     with ThreadPoolExecutor(threads) as pool:
         results = list(pool.map(judge, range(replicates)))

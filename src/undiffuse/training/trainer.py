@@ -39,13 +39,13 @@ def train_bank(
     """Train a bank in memory; return it and the errors :func:`final_errors` describes."""
     device, _ = pool.resolve(config, data.dim, device, workers)
     blocks, errors = [], []
+    reference = GaussianDenoiser.from_data(data.train, config.forward())
     todo = list(enumerate(config.blocks()))
-    for job, arrays in _run(config, data, device, workers, todo, None, on_progress):
+    for job, arrays in _run(config, data, reference, device, workers, todo, None, on_progress):
         weights = Weights(**{name: arrays[name] for name in Weights.NAMES})  # type: ignore[arg-type]
         blocks.append(MemoryBlock(job.first, config.architecture_at(job.last, data.dim), weights))
         errors.append(final_errors(arrays))
-    forward = config.forward()
-    bank = Bank(forward, blocks, GaussianDenoiser.from_data(data.train, forward))
+    bank = Bank(reference.forward, blocks, reference)
     return bank, np.concatenate(sorted(errors, key=lambda rows: rows[0, 0]))
 
 
@@ -95,7 +95,7 @@ def train_run(
         todo = [(i, (e["first"], e["last"])) for i, e in enumerate(run.blocks) if e["state"] != "done"]
         if todo:
             _write_metrics(run)
-        for job, arrays in _run(config, data, device, workers, todo, (run, save_every), on_progress):
+        for job, arrays in _run(config, data, run.reference(), device, workers, todo, (run, save_every), on_progress):
             run.manifest["training_seconds"] = round(before + time.monotonic() - started, 2)
             run.enter_block(run.blocks[job.index])
             _drop_used_states(run)
@@ -138,6 +138,7 @@ def run_errors(run: RunFolder) -> NDArray[np.float64]:
 def _run(
     config: Config,
     data: Dataset,
+    reference: GaussianDenoiser,
     device: str,
     workers: int | None,
     todo: list[tuple[int, tuple[int, int]]],
@@ -151,7 +152,7 @@ def _run(
     # Blocks done before count as done, all of them.
     left = total_passes(config, {block for _, block in todo})
     with tempfile.TemporaryDirectory(prefix="undiffuse-", ignore_cleanup_errors=True) as folder:
-        scratch = pool.Scratch(Path(folder), data.train, data.held_out, len(config.blocks()))
+        scratch = pool.Scratch(Path(folder), data.train, data.held_out, reference, len(config.blocks()))
 
         def state_file(index: int) -> str:
             return f"{folder}/{index}.state" if run is None else str(run[0].state_path(run[0].blocks[index]))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from undiffuse.config import Config
 from undiffuse.denoiser import GaussianDenoiser
@@ -50,7 +51,15 @@ class Job:
 class Scratch:
     """A folder the workers share with the parent: the data, and how many passes each block has made."""
 
-    def __init__(self, path: Path, train: NDArray[np.float64], held_out: NDArray[np.float64], blocks: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        train: NDArray[np.float64],
+        held_out: NDArray[np.float64],
+        reference: GaussianDenoiser,
+        blocks: int,
+    ) -> None:
+        write_arrays(path / "reference.safetensors", reference.to_arrays())
         np.save(path / "train.npy", train)
         np.save(path / "held_out.npy", held_out)
         self._counts = np.lib.format.open_memmap(path / "progress.npy", mode="w+", dtype=np.int64, shape=(blocks,))
@@ -73,7 +82,18 @@ def train_block(job: Job) -> Arrays:
     def count(networks: int) -> None:
         counts[job.index] += networks
 
-    reference = GaussianDenoiser.from_data(train, job.config.forward())
+    reference = GaussianDenoiser.from_arrays(job.config.forward(), read_arrays(scratch / "reference.safetensors"))
+    with threadpool_limits(1):  # as in a worker process, so that rounding is the same in this one
+        return _train(job, train, held_out, reference, count)
+
+
+def _train(
+    job: Job,
+    train: NDArray[np.float64],
+    held_out: NDArray[np.float64],
+    reference: GaussianDenoiser,
+    count: Callable[[int], None],
+) -> Arrays:
     trainer = BlockTrainer(job.config, job.first, job.last, train, held_out, reference, job.device)
     before = unpack_state(read_arrays(Path(job.starts_at)))[0] if job.starts_at else None
     with _one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
