@@ -203,7 +203,7 @@ def test_output_in_a_missing_folder_is_refused_before_the_work(capsys, tmp_path,
         (lambda p: np.save(p, np.full((300, 2), np.nan)), "NaN or infinity, first in row 0"),
         (lambda p: np.save(p, np.zeros(300)), "shape (300,)"),
         (lambda p: p.write_bytes(b"not an array"), "is not a .npy array"),
-        (lambda p: None, "there is no data file"),
+        (lambda p: None, "there is no file"),
     ],
     ids=["nan", "shape", "garbage", "missing"],
 )

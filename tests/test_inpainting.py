@@ -106,7 +106,7 @@ def test_white_in_a_mask_image_is_destroyed(tmp_path):
 def test_a_mask_file_that_is_missing_or_of_another_shape_is_refused(tmp_path):
     np.save(tmp_path / "m.npy", np.ones((3, 3)))
     (tmp_path / "m.png").write_text("no image")
-    for name, message in (("n.npy", "there is no mask file"), ("m.npy", "has shape"), ("m.png", "nor an image")):
+    for name, message in (("n.npy", "there is no file"), ("m.npy", "has shape"), ("m.png", "nor an image")):
         with pytest.raises(UserError, match=message):
             read_mask(tmp_path / name, (6, 8))
 

@@ -46,7 +46,7 @@ def test_each_block_goes_on_from_the_one_nearer_the_start():
         ({"sweep_from": None}, "sweep_from is given exactly when"),
         ({"average": 1.0}, "less than 1"),
         ({"warm_learning_rate": None}, "warm_learning_rate is given exactly when"),
-        ({"blends": 0.2}, "blends need targets = 'posterior'"),
+        ({"blends": 1.2}, "less than or equal to 1"),
         ({"order": "independent", "warm_epochs": None}, "is given exactly when order = 'sweep'"),
     ],
 )
@@ -183,6 +183,19 @@ def test_posterior_targets_are_the_empirical_denoisers_answer(rng):
     half = [p for p in points if np.isclose(targets @ p, targets @ p).all()]
     assert inputs.shape == targets.shape == (40, 3)
     assert np.abs(targets).max() <= np.abs(half).max() + 1e-5  # means of training points never leave their hull
+
+
+def test_only_blends_are_answered_by_posterior_means_among_noise_targets(rng):
+    forward = ud.ForwardProcess(ud.NoiseSchedule.linear(20, 0.05, 0.4))
+    points = rng.standard_normal((400, 3)).astype("f4")
+    a, shares = Architecture(3, 5, prediction="x0"), {}
+    for blends in (0.0, 0.25, 1.0):
+        examples = Examples(Parametrisation(forward, a), points, points, 0, 9, settings_with(blends=blends).training)
+        _, targets = examples.of_pass(0)
+        shares[blends] = np.mean((np.abs(targets[:, None] - points).max(axis=2) < 1e-6).any(axis=1))
+    assert shares[0.0] == 1.0
+    assert shares[0.25] == pytest.approx(0.75, abs=4 * np.sqrt(0.25 * 0.75 / 400))
+    assert shares[1.0] < 0.1
 
 
 def test_posterior_targets_scatter_less_and_mean_the_same(rng):

@@ -105,9 +105,9 @@ class TrainingSection(_Section):
 
     ``targets`` says what a network is shown as the answer. ``sample`` (thesis): the noise that was added.
     ``posterior``: its mean given ``x_t``, over a random half of the training images, which has the same minimiser and
-    far less scatter at large t (Xu, Tong & Jaakkola 2023). The inputs may then be of any law: a share ``blends`` of
-    them is made from two training samples blended in random proportion, states that the reverse process passes
-    through and diffused data do not.
+    far less scatter at large t (Xu, Tong & Jaakkola 2023). A share ``blends`` of the inputs is made from two training
+    samples blended in random proportion, states that the reverse process passes through and diffused data do not;
+    their answer is always the posterior mean.
     """
 
     epochs: Count = 20
@@ -133,8 +133,6 @@ class TrainingSection(_Section):
         for name in ("warm_learning_rate", "sweep_from", "average"):
             if (self.order == "sweep") != (getattr(self, name) is not None):
                 raise ValueError(f"{name} is given exactly when order = 'sweep'")
-        if self.blends > 0 and self.targets != "posterior":
-            raise ValueError("blends need targets = 'posterior': a blend has no noise of its own to predict")
         return self
 
 

@@ -42,6 +42,23 @@ def write_file(path: Path, content: bytes) -> Path:
     return path
 
 
+def read_npy(path: str | Path) -> NDArray[np.generic]:
+    """Read a ``.npy`` file.
+
+    Raises
+    ------
+    UserError
+        If it is missing or holds no array.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"there is no file {str(path)!r}")
+    try:
+        array: NDArray[np.generic] = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{str(path)!r} is not a .npy array: {error}") from None
+    return array
+
+
 def write_arrays(path: Path, arrays: Arrays) -> Path:
     """Write named arrays as a safetensors file, whole or not at all."""
     from safetensors.numpy import save

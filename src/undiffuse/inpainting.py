@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from undiffuse.denoiser import Denoiser
 from undiffuse.errors import UserError, one_of, require
+from undiffuse.files import read_npy
 from undiffuse.forward import as_samples
 from undiffuse.reverse import Sampler
 from undiffuse.streams import Purpose, SampleNoise
@@ -178,13 +179,10 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
         If the file is missing, is neither, or has another shape than the images.
     """
     path = Path(path)
-    require(path.is_file(), f"there is no mask file {str(path)!r}")
     if path.suffix == ".npy":
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise UserError(f"{path} is not a .npy array: {error}") from None
+        array = read_npy(path)
     else:
+        require(path.is_file(), f"there is no mask file {str(path)!r}")
         from PIL import Image, UnidentifiedImageError
 
         try:

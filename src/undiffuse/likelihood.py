@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from undiffuse.denoiser import Denoiser
 from undiffuse.errors import one_of, require
 from undiffuse.forward import as_samples
-from undiffuse.reverse import VARIANCES
+from undiffuse.objective import bound_weight
+from undiffuse.reverse import VARIANCES, Frame
 from undiffuse.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
-DECODERS = ("gaussian", "discretised")
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,13 @@ def bound(
     forward, q = denoiser.forward, denoiser.forward.schedule
     _check_levels(data, levels)
     s2, N = forward.noise_scale**2, denoiser.dim
-    frame = denoiser.along_axes()
-    working, axes = (denoiser, None) if frame is None else frame
-    x = data if axes is None else data @ axes
+    frame = Frame.of(denoiser)
+    x = frame.enter(data)
 
     def diffused(t: int) -> tuple[Floats, Floats, Floats]:
         xi = stream(seed, Purpose.METRIC, t).standard_normal(x.shape)
         x_t = forward.jump(x, t, xi)
-        return xi, x_t, np.asarray(working.xi_hat(x_t, t), np.float64)
+        return xi, x_t, np.asarray(frame.denoiser.xi_hat(x_t, t), np.float64)
 
     terms = np.empty((q.T + 1, len(x)))
     alpha_bar, Delta = float(q.alpha_bar(q.T)), float(q.Delta(q.T))
@@ -126,15 +125,12 @@ def bound(
         xi, _, xi_hat = diffused(t)
         beta, posterior = float(q.beta(t)), float(q.posterior_variance(t))
         sigma2 = beta if variance == "beta" else posterior
-        weight = beta**2 / (2 * sigma2 * float(q.alpha(t) * q.Delta(t)))
-        terms[t] = weight * np.sum((xi - xi_hat) ** 2, axis=1)
+        terms[t] = bound_weight(q, t) * beta / sigma2 * np.sum((xi - xi_hat) ** 2, axis=1)
         terms[t] += N / 2 * (posterior / sigma2 - 1 - np.log(posterior / sigma2))
         on_step(t)
     _, x_1, xi_hat = diffused(1)
-    mean = forward.from_xi("x0", xi_hat, x_1, 1)
+    mean = frame.leave(forward.from_xi("x0", xi_hat, x_1, 1))
     sigma = forward.noise_scale * float(np.sqrt(q.beta(1)))
-    if axes is not None:
-        mean = mean @ axes.T
     terms[1] = -(_log_density(data, mean, sigma) if levels is None else _log_mass(data, mean, sigma, *levels))
     on_step(1)
     means = terms.mean(axis=1)

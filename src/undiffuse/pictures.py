@@ -156,7 +156,7 @@ def _of_images(run: RunFolder, model: Diffusion, images: tuple[Images, Images]) 
         "1b_forward_process": forward_images(model, held_out, chosen),
         "2b_histograms": image_histograms(model, held_out, chosen[0]),
         "6_generated": sample_sheet([("real digits", train.x[:100]), (f"{run.config.name}: samples", samples)], train),
-        "7_reverse_trajectory": image_trajectory(run, model, samples, held_out),
+        "7_reverse_trajectory": image_trajectory(model, held_out),
         "8_reconstructions": reconstruction_rows(model, held_out, chosen[0]),
         "9_improved_and_reconstructed": improvement_rows(model, held_out, chosen),
     }
@@ -197,18 +197,17 @@ def image_histograms(model: Diffusion, images: Images, chosen: int) -> Figure:
     return figures.pixel_histograms(before[0], after[0], model.forward.noise_scale, model.forward.T)
 
 
-def image_trajectory(run: RunFolder, model: Diffusion, samples: Floats, images: Images) -> Figure:
+def image_trajectory(model: Diffusion, images: Images, n: int = 100) -> Figure:
     """Figure 7: samples of each class on their way from noise; the class is the nearest class mean's."""
     from undiffuse import figures
 
-    labels = np.unique(images.labels)
-    means = np.stack([images.x[images.labels == label].mean(axis=0) for label in labels])
-    nearest = np.argmin(((samples[:, None] - means) ** 2).sum(axis=2), axis=1)
-    chosen = [int(np.flatnonzero(nearest == k)[0]) for k in range(len(labels)) if (nearest == k).any()]
     T = model.forward.T
     wanted = sorted({0, *(max(1, round(share * T)) for share in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1))}, reverse=True)
-    walk = reverse.sample_trajectory(model, len(samples), seed=run.config.seed)
-    states = {t: x for t, x in walk if t in wanted}
+    states = {t: x for t, x in reverse.sample_trajectory(model, n, seed=model.config.seed) if t in wanted}
+    labels = np.unique(images.labels)
+    means = np.stack([images.x[images.labels == label].mean(axis=0) for label in labels])
+    nearest = np.argmin(((states[0][:, None] - means) ** 2).sum(axis=2), axis=1)
+    chosen = [int(np.flatnonzero(nearest == k)[0]) for k in range(len(labels)) if (nearest == k).any()]
     rows = [[states[t][i] for t in wanted] for i in chosen]
     titles = [f"$t = {t}$" for t in wanted]
     return figures.image_rows(rows, titles, pixels_of(images), range(len(wanted) - 1), [""] * len(rows))

@@ -152,7 +152,7 @@ def reverse_trajectory(
     x = as_samples(x_t, denoiser.dim, "x_t")
     sampler = sampler or Sampler()
     times = sampler.times(denoiser, denoiser.forward.T if start is None else start)
-    frame = _Frame.of(denoiser, sampler)
+    frame = Frame.of(denoiser, sampler.clip is not None)
     draw = SampleNoise(seed, *x.shape) if noise is None else lambda: frame.enter(noise())
     walk = _walk(frame.denoiser, frame.enter(x), times, sampler, draw)
     first = next(walk)
@@ -160,17 +160,17 @@ def reverse_trajectory(
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """The axes that the reverse process runs along: those of the data, or cheaper ones that the denoiser knows."""
+class Frame:
+    """The axes that a chain runs along: those of the data, or cheaper ones that the denoiser knows."""
 
     denoiser: Denoiser
     axes: Floats | None
 
     @staticmethod
-    def of(denoiser: Denoiser, sampler: Sampler) -> _Frame:
+    def of(denoiser: Denoiser, clipped: bool = False) -> Frame:
         """Choose the axes; clipping is done variable by variable, so it needs those of the data."""
-        other = denoiser.along_axes() if sampler.clip is None else None
-        return _Frame(denoiser, None) if other is None else _Frame(*other)
+        other = None if clipped else denoiser.along_axes()
+        return Frame(denoiser, None) if other is None else Frame(*other)
 
     def enter(self, x: Floats) -> Floats:
         """Turn samples or noise to these axes."""
@@ -211,7 +211,7 @@ def sample(
     require(n >= 1, f"n = {n}: wanted at least one sample")
     sampler = sampler or Sampler()
     times = sampler.times(denoiser, denoiser.forward.T)
-    frame = _Frame.of(denoiser, sampler)
+    frame = Frame.of(denoiser, sampler.clip is not None)
     out = np.empty((n, denoiser.dim))
     for first in range(0, n, _BATCH):
         count = min(_BATCH, n - first)
@@ -227,7 +227,7 @@ def sample_trajectory(denoiser: Denoiser, n: int, sampler: Sampler | None = None
     """Yield every state on the way to the samples that :func:`sample` gives, from t = T down to 0."""
     require(n >= 1, f"n = {n}: wanted at least one sample")
     sampler = sampler or Sampler()
-    frame = _Frame.of(denoiser, sampler)
+    frame = Frame.of(denoiser, sampler.clip is not None)
     draw = SampleNoise(seed, n, denoiser.dim)
     start = denoiser.forward.noise_scale * draw()
     for t, z in _walk(frame.denoiser, start, sampler.times(denoiser, denoiser.forward.T), sampler, draw):

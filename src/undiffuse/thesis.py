@@ -214,8 +214,7 @@ def _figure_6(cast: Cast) -> Drawn:
 
 def _figure_7(cast: Cast) -> Drawn:
     player = cast["01"]
-    samples = player.model.sample(100, player.run.config.seed)
-    return {"7_trajectories": pictures.image_trajectory(player.run, player.model, samples, player.images)}
+    return {"7_trajectories": pictures.image_trajectory(player.model, player.images)}
 
 
 def _figure_8(cast: Cast) -> Drawn:

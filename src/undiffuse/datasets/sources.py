@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +13,7 @@ from undiffuse.config import ArrayData, Config, FileData, ImageData, SpiralData
 from undiffuse.datasets.mnist import Images, mnist
 from undiffuse.datasets.spiral import Spiral
 from undiffuse.errors import UserError
+from undiffuse.files import read_npy
 from undiffuse.forward import as_samples
 from undiffuse.streams import Purpose, stream
 
@@ -69,7 +69,7 @@ def load(config: Config, samples: ArrayLike | None = None) -> Dataset:
         seen, unseen = pair
         data = Dataset(seen.x, unseen.x, images=(seen, unseen))
     elif isinstance(section, FileData):
-        data = _split(_read(section.path), section)
+        data = _split(as_samples(read_npy(section.path), what=repr(section.path)), section)
     else:
         if samples is None:
             raise UserError("this run was trained on an array given in Python, which it does not keep")
@@ -87,16 +87,6 @@ def fingerprint(data: Dataset) -> str:
         digest.update(repr(part.shape).encode())
         digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
-
-
-def _read(path: str) -> Floats:
-    if not Path(path).is_file():
-        raise UserError(f"there is no data file {path!r}")
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{path!r} is not a .npy array of numbers: {error}") from None
-    return as_samples(array, what=repr(path))
 
 
 def _split(x: Floats, section: FileData | ArrayData) -> Dataset:

@@ -49,14 +49,19 @@ class Examples:
         rng = stream(self._seed, Purpose.PASS, self.t, number)
         order = rng.permutation(len(self._train))
         x0 = np.take(self._train, order, axis=0)
-        if not self._posterior:
+        if not self._posterior and not self._blends:
             return self._pair(x0, rng)
-        blended = np.flatnonzero(rng.random(len(x0)) < self._blends)
-        share = rng.random((len(blended), 1), dtype=np.float32)
-        others = self._train[rng.integers(0, len(x0), len(blended))]
+        blended = rng.random(len(x0)) < self._blends
+        share = rng.random((blended.sum(), 1), dtype=np.float32)
+        others = self._train[rng.integers(0, len(x0), blended.sum())]
         x0[blended] = share * x0[blended] + (1 - share) * others
-        x_t = self._diffused(x0, rng)[1]
-        return self._answered(self._posterior_mean(x_t, self._train[rng.permutation(len(x0))[: len(x0) // 2]]), x_t)
+        xi, x_t = self._diffused(x0, rng)
+        # A blend is not a sample of the data, so the noise that was added to it is never the answer.
+        answered = np.ones(len(x0), bool) if self._posterior else blended
+        x0[answered] = self._posterior_mean(x_t[answered], self._train[rng.permutation(len(x0))[: len(x0) // 2]])
+        signal, noise = np.float32(self._forward.signal(self.t)), np.float32(self._forward.noise(self.t))
+        xi[answered] = (x_t[answered] - signal * x0[answered]) / noise
+        return x_t, self._target(x0, xi, x_t)
 
     def of_training(self) -> tuple[Float32, Float32]:
         """Inputs and targets made from as many training samples as there are held out, the same at every call."""
@@ -74,20 +79,17 @@ class Examples:
 
     def _pair(self, x0: Float32, rng: np.random.Generator) -> tuple[Float32, Float32]:
         xi, x_t = self._diffused(x0, rng)
+        return x_t, self._target(x0, xi, x_t)
+
+    def _target(self, x0: Float32, xi: Float32, x_t: Float32) -> Float32:
         target = self._parametrisation.target(x0, xi, x_t, self.t)
-        return x_t, np.ascontiguousarray(target, dtype=np.float32)
+        return np.ascontiguousarray(target, dtype=np.float32)
 
     def _diffused(self, x0: Float32, rng: np.random.Generator) -> tuple[Float32, Float32]:
         xi = rng.standard_normal(x0.shape, dtype=np.float32)
         x_t = np.float32(self._forward.signal(self.t)) * x0
         x_t += np.float32(self._forward.noise(self.t)) * xi
         return xi, x_t
-
-    def _answered(self, x0_hat: Float32, x_t: Float32) -> tuple[Float32, Float32]:
-        """Inputs with the answers that belong to an estimate of the data."""
-        xi_hat = (x_t - np.float32(self._forward.signal(self.t)) * x0_hat) / np.float32(self._forward.noise(self.t))
-        target = self._parametrisation.target(x0_hat, xi_hat, x_t, self.t)
-        return x_t, np.ascontiguousarray(target, dtype=np.float32)
 
     def _posterior_mean(self, x_t: Float32, points: Float32) -> Float32:
         """``E[x_0 | x_t]`` when ``x_0`` is one of ``points``, all equally likely, in float32."""
