@@ -6,6 +6,7 @@ answers below reply in the same form, so samplers, bounds, metrics and figures t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
@@ -198,12 +199,19 @@ class EmpiricalDenoiser(Denoiser):
         """Expected noise under the empirical distribution, shape ``(n, dim)``."""
         x_t = np.asarray(x_t, dtype=np.float64)
         x0 = np.empty_like(x_t)
+        for rows, weights in self.weights(x_t, t):
+            x0[rows] = weights @ self.points
+        return self.forward.to_xi("x0", x0, x_t, t)
+
+    def weights(self, x_t: Array, t: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """Yield rows of ``x_t`` and the probability of each point given them, ``(rows, m)``, a chunk at a time."""
+        x_t = np.asarray(x_t, dtype=np.float64)
         for rows in self._row_chunks(len(x_t)):
             weights = self._exponents(x_t[rows], t)
             weights -= weights.max(axis=1, keepdims=True)
             np.exp(weights, out=weights)
-            x0[rows] = (weights @ self.points) / weights.sum(axis=1, keepdims=True)
-        return self.forward.to_xi("x0", x0, x_t, t)
+            weights /= weights.sum(axis=1, keepdims=True)
+            yield rows, weights
 
     def log_density(self, x_t: Array, t: int) -> NDArray[np.float64]:
         """``log q_t(x_t)`` in nats, shape ``(n,)``: the mean over the points of their Gaussian kernels."""

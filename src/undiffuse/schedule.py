@@ -92,6 +92,15 @@ class NoiseSchedule:
         return cls(np.full(_count(T), beta), "constant")
 
     @classmethod
+    def at_ou_times(cls, taus: ArrayLike) -> NoiseSchedule:
+        """Build the schedule whose times t = 1..T have the given Ornstein-Uhlenbeck times, increasing from above 0."""
+        tau = np.asarray(taus, dtype=np.float64)
+        require(tau.ndim == 1 and tau.size >= 2, f"a schedule needs T >= 2 times, got {tau.size}")
+        steps = np.diff(tau, prepend=0.0)
+        require((steps > 0).all(), "OU times must increase, the first one above 0")
+        return cls(-np.expm1(-2 * steps), "OU times")
+
+    @classmethod
     def named(cls, name: str, T: int, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
         """Build a family by name; ``constant`` uses ``beta_T``, ``cosine`` neither beta."""
         one_of("schedule", name, SCHEDULES)

@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     JUMP = 9  # steps back up of one such sample, keyed by its index
     BASELINE = 10
     DIFFUSED = 11  # noise of one image that is diffused to be reconstructed, keyed by its index
+    PHYSICS = 12
 
 
 def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:

@@ -1,0 +1,94 @@
+"""Experiments of statistical physics: physics curie-weiss, langevin, critical-times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from undiffuse.cli.options import Json, answer, app
+from undiffuse.physics import experiments
+from undiffuse.progress import progress
+
+physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
+app.command(physics)
+
+Folder = Annotated[
+    Path | None, Parameter(help="Folder for the figures and summary.json; files of the same names are replaced.")
+]
+
+
+@physics.command(name="curie-weiss")
+def curie_weiss(
+    *,
+    spins: Annotated[tuple[int, ...], Parameter(negative=(), help="Numbers of spins N.")] = (50, 200, 1000),
+    beta: Annotated[float, Parameter(help="Inverse temperature, above 1.")] = 1.5,
+    field: Annotated[float, Parameter(help="Field h; it enters as h/N.")] = 0.0,
+    walkers: Annotated[int, Parameter(help="Trajectories, pairs of copies and U-turns at each time.")] = 1000,
+    points: Annotated[int, Parameter(help="Times at which they are compared.")] = 8,
+    out: Folder = None,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Break the symmetry of the Curie-Weiss model with its exact score; section 6 and Figure 11.
+
+    Parameters
+    ----------
+    seed
+        Seed of all noise.
+    """
+    with progress("breaking symmetry", "sizes") as update:
+        summary = experiments.curie_weiss(spins, beta, field, walkers, points, seed, out, update)
+    lines = [f"beta = {beta:g}, h = {field:g}: m* = {summary['m_star']:.4f}"]
+    for r in summary["results"]:
+        critical = ", ".join(f"{name} {tau:.3f}" for name, tau in r["critical"].items())
+        lines += [
+            f"N = {r['N']}: up {r['plus']:.3f} +- {r['plus_stderr']:.3f} (exact {r['plus_exact']:.3f}); "
+            f"critical OU times: {critical}",
+            "     tau   Binder          exact  theory   cloning         U-turn          exact  theory",
+        ]
+        for i, tau in enumerate(r["tau"]):
+            b, c, u = r["binder"], r["cloning"], r["uturn"]
+            lines.append(
+                f"  {tau:6.3f}  {b['value'][i]:6.3f} +- {b['stderr'][i]:.3f} {b['exact'][i]:6.3f} {b['theory'][i]:7.3f}"
+                f"   {c['value'][i]:.3f} +- {c['stderr'][i]:.3f}  {u['value'][i]:.3f} +- {u['stderr'][i]:.3f} "
+                f"{c['exact'][i]:6.3f} {c['theory'][i]:7.3f}"
+            )
+    powers = summary["score_errors"]["power"]
+    lines += [
+        f"{100 * summary['within_two_stderr']:.0f} % of the points lie within two standard errors of the exact value",
+        f"errors of the scores fall as N^{powers['two-state']:.2f} (two-state) and N^{powers['large-time']:.2f} (27)",
+        *summary.get("figures", []),
+    ]
+    answer(json, summary, lines)
+
+
+@physics.command
+def langevin(
+    *,
+    walkers: Annotated[int, Parameter(help="Number of walkers.")] = 10_000,
+    out: Folder = None,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Walk from two points to noise and back by (24) and (25), beside the Fokker-Planck equation.
+
+    Parameters
+    ----------
+    seed
+        Seed of all noise.
+    """
+    with progress("walking", "stages") as update:
+        summary = experiments.langevin(walkers, seed, out, update)
+    lines = ["     tau   largest difference of distribution functions, forward and reverse"]
+    both = summary["kolmogorov_distance"]
+    for tau, there, back in zip(summary["ou_time"], both["forward"], both["reverse"], strict=True):
+        lines.append(f"  {tau:6.3f}   {there:.4f}   {back:.4f}")
+    lines += [
+        f"5 % of honest samples of {walkers} differ by more than {summary['kolmogorov_5_percent']:.4f}",
+        f"Fokker-Planck against the kernel (3): at most {summary['fokker_planck_error']:.1e}",
+        f"{summary['plus']:.3f} +- {summary['plus_stderr']:.3f} end on the positive side; {summary['seconds']:.1f} s",
+        *summary.get("figures", []),
+    ]
+    answer(json, summary, lines)

@@ -1,0 +1,150 @@
+"""Figures of the physics: potentials, symmetry breaking, Langevin dynamics, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+
+if TYPE_CHECKING:
+    from undiffuse.physics.breaking import Breaking
+
+Floats = NDArray[np.float64]
+_SHADES = mpl.colormaps["viridis"]
+
+
+@styled
+def potentials(
+    mu: Floats,
+    general: Mapping[float, Floats],
+    step_28: Mapping[float, Floats],
+    limits: Mapping[str, tuple[float, Floats]],
+) -> Figure:
+    """Figure 11: the reverse potential of mu at several OU times with (28) dashed, and its two limits.
+
+    ``general[tau]`` and ``step_28[tau]`` are potentials over ``mu``; ``limits[name]`` holds a time and a potential.
+    """
+    figure, axes = panels(1, 2, 8.6, 3.4)
+    left, right = axes[0]
+    for colour, (tau, V) in zip(_SHADES(np.linspace(0, 0.85, len(general))), general.items(), strict=True):
+        left.plot(mu, V - V.min(), color=colour, label=f"$\\tau = {tau:.2f}$")
+        left.plot(mu, step_28[tau] - step_28[tau].min(), color=colour, lw=1, ls=":")
+    left.set(
+        title="reverse potential; dotted: its limit (28)",
+        xlabel="$\\mu = \\sum_i x_i/\\sqrt{N}$",
+        ylabel="$V - \\min V$",
+    )
+    left.set_ylim(0, np.median([V.max() - V.min() for V in general.values()]) * 0.9)
+    left.legend(fontsize=8)
+    for colour, (name, (tau, V)) in zip((MODEL, GAUSSIAN), limits.items(), strict=True):
+        right.plot(mu, V - V.min(), color=colour, label=f"{name}, $\\tau = {tau:.2f}$")
+    right.set(title="the two limits (thesis, Figure 11)", xlabel="$\\mu$", ylabel="$V - \\min V$")
+    right.legend(fontsize=8)
+    return figure
+
+
+@styled
+def breaking(results: Sequence[Breaking]) -> Figure:
+    """Binder cumulant and cloning probability against tau and against the scaling variable, theory over points."""
+    figure, axes = panels(2, 2, 8.6, 6.2)
+    colours = _SHADES(np.linspace(0.05, 0.8, len(results)))
+    for colour, result in zip(colours, results, strict=True):
+        for row, (curve, copies) in enumerate(((result.binder, ()), (result.cloning, (result.uturn,)))):
+            for axis, x in zip(axes[row], (result.tau, result.scaling), strict=True):
+                axis.plot(x, curve.theory, color=colour, lw=1)
+                axis.plot(x, curve.exact, color=colour, lw=0.8, ls=":")
+                axis.errorbar(
+                    x,
+                    curve.value,
+                    2 * np.array(curve.stderr),
+                    color=colour,
+                    fmt="o",
+                    ms=3,
+                    lw=1,
+                    label=f"$N = {result.N}$",
+                )
+                for other in copies:
+                    axis.errorbar(
+                        x, other.value, 2 * np.array(other.stderr), color=colour, fmt="s", ms=3, lw=1, mfc="white"
+                    )
+    for axis in axes[0]:
+        axis.set(ylabel="Binder cumulant of $\\mu_\\tau$")
+    for axis in axes[1]:
+        axis.set(ylabel="end in the same state")
+        axis.axhline(0.5, color=GREY, lw=0.6)
+    for row in axes:
+        row[0].set(xlabel="OU time $\\tau$")
+        row[1].set(xlabel="$\\log(N e^{-2\\tau})$")
+        row[1].invert_xaxis()
+    axes[0, 0].legend(fontsize=8)
+    axes[0, 1].set(title="large N: lines; these N: dotted; bars: two standard errors", ylabel="")
+    axes[1, 1].set(title="filled: two copies from one state; open: U-turns from data", ylabel="")
+    return figure
+
+
+@styled
+def outcomes(results: Sequence[Breaking]) -> Figure:
+    """Magnetisation where trajectories from noise end, with the exact law of the equilibrium beside it."""
+    from undiffuse.physics.curie_weiss import CurieWeiss
+
+    figure, axes = panels(1, len(results), 2.9 * len(results), 2.7)
+    for axis, result in zip(axes[0], results, strict=True):
+        model = CurieWeiss(result.N, result.beta, result.h)
+        m, law = model.sums / model.N, np.exp(model.log_law)
+        width = max(1, model.N // 40)
+        edges = np.arange(-1 - 1 / model.N, 1 + 2 * width / model.N, 2 * width / model.N)
+        axis.hist(result.magnetisation, edges, density=True, color=MODEL, alpha=0.45, label="reverse trajectories")
+        axis.stairs(
+            np.histogram(m, edges, weights=law)[0] / np.diff(edges), edges, color=DATA, label="equilibrium (26)"
+        )
+        axis.set(
+            title=f"$N = {result.N}$, up: {result.plus:.3f} $\\pm$ {result.plus_stderr:.3f} ({result.plus_exact:.3f})",
+            xlabel="magnetisation $\\sum_i x_i/N$",
+        )
+    axes[0, 0].set(ylabel="density")
+    axes[0, 0].legend(fontsize=7)
+    return figure
+
+
+@styled
+def langevin(
+    panels_of: Mapping[str, Sequence[tuple[float, Floats]]], grid: Floats, densities: Mapping[str, Sequence[Floats]]
+) -> Figure:
+    """Histograms of walkers at several OU times with Fokker-Planck's densities over them, a row for each direction.
+
+    ``panels_of[row]`` lists ``(tau, walkers)``; ``densities[row]`` the densities on ``grid`` at the same times.
+    """
+    rows = list(panels_of)
+    columns = len(panels_of[rows[0]])
+    figure, axes = panels(len(rows), columns, 2.1 * columns, 2.1 * len(rows))
+    for row, name in zip(axes, rows, strict=True):
+        for axis, (tau, x), density in zip(row, panels_of[name], densities[name], strict=True):
+            axis.hist(x, np.linspace(grid[0], grid[-1], 90), density=True, color=GREY, alpha=0.6)
+            axis.plot(grid, density, color=MODEL)
+            axis.set(title=f"$\\tau = {tau:.2f}$", xlabel="$x$", yticks=[])
+        row[0].set(ylabel=name)
+    return figure
+
+
+@styled
+def score_sections(
+    m: Floats, exact: Mapping[float, Floats], others: Mapping[str, Mapping[float, Floats]], label: str
+) -> Figure:
+    """Scores along the magnetisation at several OU times: the exact one and others beside it."""
+    figure, axes = panels(1, len(exact), 2.7 * len(exact), 2.9)
+    styles = dict(zip(others, ((GAUSSIAN, "--"), (EMPIRICAL, "-."), (MODEL, "-"), (GREY, ":")), strict=False))
+    for axis, (tau, values) in zip(axes[0], exact.items(), strict=True):
+        axis.plot(m, values, color=DATA, lw=2.4, alpha=0.6, label="exact")
+        for name, curves in others.items():
+            axis.plot(m, curves[tau], color=styles[name][0], ls=styles[name][1], label=name)
+        axis.axhline(0, color=GREY, lw=0.5)
+        axis.set(title=f"$\\tau = {tau:.2f}$", xlabel="$m$")
+    axes[0, 0].set(ylabel=label)
+    axes[0, 0].legend(fontsize=7)
+    return figure

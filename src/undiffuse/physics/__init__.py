@@ -1,0 +1,15 @@
+"""Diffusion as physics: exact scores, Langevin dynamics, transitions, energies and weights along diffusion time."""
+
+from undiffuse.physics.curie_weiss import CurieWeiss
+from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
+from undiffuse.physics.langevin import forward_langevin, reverse_langevin
+from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
+
+__all__ = [
+    "CurieWeiss",
+    "CurieWeissDenoiser",
+    "OrnsteinUhlenbeck",
+    "fokker_planck",
+    "forward_langevin",
+    "reverse_langevin",
+]

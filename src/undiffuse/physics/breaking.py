@@ -1,0 +1,233 @@
+"""Symmetry breaking of the Curie-Weiss model, measured on reverse trajectories and set beside theory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.denoiser import Denoiser
+from undiffuse.errors import require
+from undiffuse.forward import ForwardProcess
+from undiffuse.physics.curie_weiss import CurieWeiss
+from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
+from undiffuse.reverse import reverse_trajectory
+from undiffuse.schedule import NoiseSchedule
+from undiffuse.streams import Purpose, stream
+
+Floats = NDArray[np.float64]
+_COPIES = 32  # exact posterior draws behind each state of the finite-N cloning probability
+_BLOCKS = 50  # of walkers, left out one at a time for the error of a cumulant
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One observable against OU time.
+
+    Attributes
+    ----------
+    value, stderr : tuple of float
+        Measured on reverse trajectories.
+    theory : tuple of float
+        Of the infinite system.
+    exact, exact_stderr : tuple of float
+        Of these N spins: from the exact law where there is a closed form (no error then), else from exact posterior
+        draws at the same states.
+    """
+
+    value: tuple[float, ...]
+    stderr: tuple[float, ...]
+    theory: tuple[float, ...]
+    exact: tuple[float, ...]
+    exact_stderr: tuple[float, ...]
+
+    @property
+    def deviations(self) -> Floats:
+        """Measured minus exact value, in standard errors of the difference."""
+        spread = np.hypot(self.stderr, self.exact_stderr)
+        return (np.array(self.value) - np.array(self.exact)) / np.maximum(spread, 1e-12)
+
+
+@dataclass(frozen=True)
+class Breaking:
+    """What :func:`symmetry_breaking` measured.
+
+    Attributes
+    ----------
+    N, beta, h, n : the model, and the number of walkers
+    tau, scaling : OU times, and ``log(N e^(-2 tau))`` there
+    binder, cloning, uturn : Curve
+        Of ``mu_tau``; of two copies from one ``x_tau``; of one copy and the data it came from.
+    plus, plus_stderr : float
+        Share of trajectories from noise that end with positive magnetisation.
+    plus_theory, plus_exact : float
+        ``W+``, and its value for these N spins.
+    magnetisation : tuple of float
+        Of each trajectory's end, ``sum_i x_i/N``.
+    critical : dict
+        OU time of the transition by each criterion.
+    """
+
+    N: int
+    beta: float
+    h: float
+    n: int
+    tau: tuple[float, ...]
+    scaling: tuple[float, ...]
+    binder: Curve
+    cloning: Curve
+    uturn: Curve
+    plus: float
+    plus_stderr: float
+    plus_theory: float
+    plus_exact: float
+    magnetisation: tuple[float, ...]
+    critical: dict[str, float]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return everything by name, with each curve's largest deviation from the exact values."""
+        out = asdict(self)
+        for name in ("binder", "cloning", "uturn"):
+            out[name]["deviations"] = getattr(self, name).deviations.tolist()
+        return out
+
+
+def grid(model: CurieWeiss, fine: float = 0.02, coarse: float = 0.08) -> NoiseSchedule:
+    """OU times for reverse trajectories: fine around the transition and above, coarse below, finest near the data."""
+    middle = 0.5 * np.log(model.N * model.m_star**2)
+    top, bottom = middle + 3.0, max(middle - 2.0, 0.2)
+    near = np.geomspace(1e-3, coarse, 10)
+    below = np.arange(coarse, bottom, coarse)[1:]
+    return NoiseSchedule.at_ou_times(np.concatenate([near, below, np.arange(bottom, top + fine, fine)]))
+
+
+def symmetry_breaking(
+    model: CurieWeiss,
+    denoiser: Callable[[ForwardProcess], Denoiser] | None = None,
+    n: int = 1000,
+    points: int = 8,
+    seed: int = 0,
+    on_step: Callable[[int], None] = lambda steps: None,
+) -> Breaking:
+    """Walk back from noise and from data with a score, and see when the sign of the magnetisation is decided.
+
+    Parameters
+    ----------
+    model : CurieWeiss
+        A ferromagnet, both of whose states carry weight.
+    denoiser : callable, optional
+        Makes the denoiser for a forward process; the exact one by default.
+    n : int
+        Walkers: trajectories from noise, pairs of copies and U-turns at each time.
+    points : int
+        Times that observables are measured at, evenly spaced in tau around the transition.
+    seed : int
+    on_step : callable
+        Called after each reverse step with the number of walkers it moved.
+
+    Raises
+    ------
+    UserError
+        If there is no ferromagnet, one of its states is negligible, or there are too few walkers or points.
+    """
+    model.require_two_states()
+    require(n >= 2 * _BLOCKS, f"n = {n}: wanted at least {2 * _BLOCKS} walkers, for errors to be known")
+    require(points >= 2, f"points = {points}: wanted at least two times")
+    forward = ForwardProcess(grid(model))
+    exact = CurieWeissDenoiser(forward, model)
+    used = exact if denoiser is None else denoiser(forward)
+    q = forward.schedule
+    middle = 0.5 * np.log(model.N * model.m_star**2)
+    wanted = np.linspace(max(middle - 1.5, 0.1), middle + 1.5, points)
+    times = sorted({q.time_at_ou(tau) for tau in wanted})
+    tau = np.array([float(q.ou_time(t)) for t in times])
+    rng = stream(seed, Purpose.DATA, model.N)
+
+    def back(x: Floats, t: int, copy: int) -> Floats:
+        *_, last = _watched(reverse_trajectory(used, x, t, seed=seed * 1000 + 10 * t + copy), len(x), on_step)
+        return np.asarray(last[1])
+
+    start = rng.standard_normal((n, model.N))
+    states = dict(_watched(reverse_trajectory(used, start, seed=seed * 1000), n, on_step, keep={*times, 0}))
+    binder, cloning, uturn, cloned = [], [], [], []
+    for t in times:
+        binder.append(_cumulant(states[t].sum(axis=1) / np.sqrt(model.N)))
+        cloning.append(_same(_signs(back(states[t], t, 1)), _signs(back(states[t], t, 2))))
+        x0 = model.sample(n, rng)
+        uturn.append(
+            _same(_signs(x0), _signs(back(forward.jump(x0, t, rng.standard_normal(x0.shape)), t, 3))),
+        )
+        x_t = forward.jump(model.sample(n, rng), t, rng.standard_normal(x0.shape))
+        cloned.append(_cloning_of_draws(exact, x_t, t, rng))
+    ends = states[0].sum(axis=1) / model.N
+    plus = (_signs(states[0]) + 1) / 2
+    theory, none = model.cloning(tau), np.zeros(len(tau))
+    by_draws = np.array(cloned).T
+    return Breaking(
+        model.N,
+        model.beta,
+        model.h,
+        n,
+        tuple(tau.tolist()),
+        tuple(model.scaling_variable(tau).tolist()),
+        _curve(binder, model.binder(tau) if model.h == 0 else model.binder_exact(tau), model.binder_exact(tau), none),
+        _curve(cloning, theory, *by_draws),
+        _curve(uturn, theory, *by_draws),
+        float(plus.mean()),
+        float(np.sqrt(plus.mean() * (1 - plus.mean()) / n)),
+        model.weights[0],
+        model.plus_share,
+        tuple(ends.tolist()),
+        _critical_times(model),
+    )
+
+
+def _critical_times(model: CurieWeiss) -> dict[str, float]:
+    from undiffuse.physics.curie_weiss import CRITERIA
+
+    return {criterion: model.critical_time(criterion) for criterion in CRITERIA}
+
+
+def _watched(walk, n: int, on_step: Callable[[int], None], keep: set[int] | None = None):  # type: ignore[no-untyped-def]
+    """Pass on the states of a walk, or those at the times to keep, counting every step."""
+    for state in walk:
+        on_step(n)
+        if keep is None or state.t in keep:
+            yield state.t, state.x
+
+
+def _signs(x: Floats) -> Floats:
+    return np.sign(x.sum(axis=1))
+
+
+def _same(a: Floats, b: Floats) -> tuple[float, float]:
+    """Share of equal signs and its standard error; a sum of zero belongs to either state by half."""
+    same = (1 + a * b) / 2
+    return float(same.mean()), float(same.std(ddof=1) / np.sqrt(len(same)))
+
+
+def _cumulant(mu: Floats) -> tuple[float, float]:
+    """Binder cumulant and its standard error, leaving out one block of walkers at a time."""
+
+    def of(values: Floats) -> float:
+        return float(1 - np.mean(values**4) / (3 * np.mean(values**2) ** 2))
+
+    blocks = np.array_split(mu, _BLOCKS)
+    left_out = [of(np.concatenate(blocks[:k] + blocks[k + 1 :])) for k in range(_BLOCKS)]
+    return of(mu), float(np.sqrt((_BLOCKS - 1) * np.var(left_out)))
+
+
+def _cloning_of_draws(exact: CurieWeissDenoiser, x_t: Floats, t: int, rng: np.random.Generator) -> tuple[float, float]:
+    """Cloning probability from several exact posterior draws of each state: all their pairs."""
+    signs = np.sign(exact.posterior_samples(x_t, t, _COPIES, rng).sum(axis=2))
+    # The mean of s_a s_b over pairs a != b is ((sum s)^2 - sum s^2)/(K (K - 1)).
+    pairs = (signs.sum(axis=1) ** 2 - (signs**2).sum(axis=1)) / (_COPIES * (_COPIES - 1))
+    same = (1 + pairs) / 2
+    return float(same.mean()), float(same.std(ddof=1) / np.sqrt(len(same)))
+
+
+def _curve(measured: list[tuple[float, float]], theory: Floats, exact: Floats, exact_stderr: Floats) -> Curve:
+    value, stderr = zip(*measured, strict=True)
+    return Curve(value, stderr, tuple(theory.tolist()), tuple(exact.tolist()), tuple(exact_stderr.tolist()))

@@ -1,0 +1,317 @@
+r"""When a diffusion model decides: critical times of data, each by a named criterion, in Ornstein-Uhlenbeck time.
+
+covariance
+    ``tau = log(Lambda/s^2)/2`` with Lambda the largest eigenvalue of the data's covariance (Biroli et al. 2024). It
+    tells of two classes only if its eigenvector points from one to the other: the overlap is reported with it.
+potential
+    The mean reverse force along the line of class means turns from restoring to repelling half way between them. A
+    plain Gaussian of variance above ``2 s^2`` does that as well, so by itself it is no evidence of two classes.
+cloning
+    Two copies that go back from one ``x_tau`` end in the same class with probability 0.775, the value of two Gaussians
+    where their mixture turns bimodal.
+uturn
+    The same for data and one copy of it: forward to tau, back, same class.
+collapse
+    The excess entropy ``f`` of separate Gaussians on the training points over the diffused data changes sign: below,
+    a denoiser that knows the training data only goes back to one of its points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.denoiser import Denoiser, EmpiricalDenoiser
+from undiffuse.errors import UserError, require
+from undiffuse.forward import ForwardProcess
+from undiffuse.physics.curie_weiss import cloning_probability
+from undiffuse.streams import Purpose, stream
+
+Floats = NDArray[np.float64]
+LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not tell of the classes
+
+
+@dataclass(frozen=True)
+class Time:
+    """A critical time with its standard error, in OU time and in steps; NaN where the curve never crosses."""
+
+    tau: float
+    stderr: float
+    t: float
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Samples of two or more classes.
+
+    Attributes
+    ----------
+    x : (n, dim)
+    labels : (n,)
+    """
+
+    x: Floats
+    labels: NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        require(
+            len(np.unique(self.labels)) >= 2,
+            f"the data hold a single class, {np.unique(self.labels)[0]}: a transition is between two",
+        )
+
+    @property
+    def direction(self) -> tuple[Floats, Floats]:
+        """``(e, m)``: unit vector along which the class means lie furthest apart, and the point between them."""
+        means = np.stack([self.x[self.labels == c].mean(axis=0) for c in np.unique(self.labels)])
+        _, _, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+        along = means @ axes[0]
+        first, last = means[np.argmin(along)], means[np.argmax(along)]
+        return (last - first) / np.linalg.norm(last - first), (first + last) / 2
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """Criterion ``covariance``: the time, the eigenvalue and what its eigenvector has to do with the classes."""
+
+    time: Time
+    eigenvalue: float
+    eigenvalue_stderr: float
+    overlap: float
+
+    @property
+    def applies(self) -> bool:
+        """Whether the eigenvector points from class to class."""
+        return self.overlap >= LOW_OVERLAP
+
+
+def covariance_criterion(classes: Classes, forward: ForwardProcess) -> Covariance:
+    """Speciation time from the largest eigenvalue of the covariance, and its overlap with the class means."""
+    centred = classes.x - classes.x.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    top = vectors[:, -1]
+    squares = (centred @ top) ** 2
+    stderr = float(squares.std(ddof=1) / np.sqrt(len(squares)))
+    inverse = float(values[-1]) / forward.noise_scale**2
+    require(inverse > 1, f"the largest variance, {values[-1]:.3g}, lies below that of the noise: nothing to decide")
+    time = _time(0.5 * np.log(inverse), stderr / (2 * float(values[-1])), forward)
+    return Covariance(time, float(values[-1]), stderr, float(abs(top @ classes.direction[0])))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A quantity against time with its standard error."""
+
+    t: tuple[int, ...]
+    tau: tuple[float, ...]
+    value: tuple[float, ...]
+    stderr: tuple[float, ...]
+
+    @staticmethod
+    def of(forward: ForwardProcess, times: Sequence[int], points: Sequence[tuple[float, float]]) -> Curve:
+        """Collect values and errors at ``times``."""
+        taus = tuple(float(forward.schedule.ou_time(t)) for t in times)
+        value, stderr = zip(*points, strict=True)
+        return Curve(tuple(times), taus, tuple(map(float, value)), tuple(map(float, stderr)))
+
+    def crossing(self, level: float, forward: ForwardProcess, nearby: int = 4) -> Time:
+        """Where the curve crosses ``level``: a weighted straight line through the points around its last crossing."""
+        tau, value, stderr = (np.array(a) for a in (self.tau, self.value, self.stderr))
+        above = value > level
+        changes = np.flatnonzero(above[1:] != above[:-1])
+        if not changes.size:
+            return Time(float("nan"), float("nan"), float("nan"))
+        middle = int(changes[-1])
+        span = slice(max(0, middle + 1 - nearby // 2), middle + 1 + nearby // 2)
+        x, y, w = tau[span], value[span] - level, 1 / np.maximum(stderr[span], 1e-6)
+        (slope, offset), spread = np.polyfit(x, y, 1, w=w, cov="unscaled")
+        at = -offset / slope
+        # Error of the root of a straight line: that of its height there, over its slope.
+        height = np.sqrt(spread[0, 0] * at**2 + 2 * spread[0, 1] * at + spread[1, 1])
+        return _time(at, float(height / abs(slope)), forward)
+
+
+def class_curves(
+    training: Classes, held_out: Classes, forward: ForwardProcess, times: Sequence[int], n: int = 1000, seed: int = 0
+) -> tuple[Curve, Curve]:
+    """Cloning and U-turn curves of the exact empirical score, held-out samples diffused once to each time.
+
+    That score leads every ``x_t`` to a training point, with the probability that point has given ``x_t``; so where
+    trajectories end is known without walking them, and only the noise of ``x_t`` is left to average over.
+    """
+    exact = EmpiricalDenoiser(forward, training.x)
+    kinds = np.unique(training.labels)
+    member = (training.labels[:, None] == kinds).astype(float)
+    x0, own = held_out.x[:n], (held_out.labels[:n, None] == kinds).astype(float)
+    require(len(x0) >= 2, "wanted at least two held-out samples")
+    cloning, uturn = [], []
+    for t in times:
+        x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t).standard_normal(x0.shape))
+        share = np.concatenate([weights @ member for _, weights in exact.weights(x_t, t)])
+        cloning.append(_mean(np.sum(share**2, axis=1)))
+        uturn.append(_mean(np.sum(share * own, axis=1)))
+    return Curve.of(forward, times, cloning), Curve.of(forward, times, uturn)
+
+
+def potential_curve(
+    denoiser: Denoiser, classes: Classes, times: Sequence[int], n: int = 200, seed: int = 0
+) -> Curve:
+    """Curvature of the reverse potential along the line of class means, half way between them.
+
+    Minus the slope of ``e . (x + 2 s^2 score)`` along e, averaged over diffused samples whose coordinate along e is
+    moved to that of the middle; positive for one well, negative for two.
+    """
+    forward = denoiser.forward
+    e, middle = classes.direction
+    x0 = classes.x[:n]
+    points = []
+    for t in times:
+        x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t, 1).standard_normal(x0.shape))
+        x_t += np.outer(forward.signal(t) * (middle @ e) - x_t @ e, e)
+        step = 0.05 * forward.noise(t) * e
+        rise = (denoiser.score(x_t + step, t) - denoiser.score(x_t - step, t)) @ e / (0.1 * forward.noise(t))
+        points.append(_mean(-1 - 2 * forward.noise_scale**2 * rise))
+    return Curve.of(forward, times, points)
+
+
+def entropy_curves(
+    training: Floats, held_out: Floats, forward: ForwardProcess, times: Sequence[int], n: int = 500, seed: int = 0
+) -> tuple[Curve, Curve]:
+    r"""Excess entropy f and entropy of the empirical posterior, per dimension in nats, on held-out samples.
+
+    ``f = s_sep - s`` (Biroli et al. 2024) with ``s_sep = log(m)/N + log(2 pi e s^2 Delta)/2`` the entropy of m separate
+    Gaussians on the training points and ``s`` that of the diffused data, estimated by
+    ``-log P_empirical(x_t)/N`` at held-out ``x_t``. At training points f would be the posterior's entropy itself,
+    ``H(a|x_t)/N``.
+    """
+    exact = EmpiricalDenoiser(forward, training)
+    N, x0 = exact.dim, held_out[:n]
+    excess, entropy = [], []
+    for t in times:
+        x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t, 2).standard_normal(x0.shape))
+        separate = np.log(len(training)) / N + 0.5 * np.log(2 * np.pi * np.e * forward.noise(t) ** 2)
+        excess.append(_mean(separate + exact.log_density(x_t, t) / N))
+        spread = [-np.sum(w * np.log(np.maximum(w, 1e-300)), axis=1) for _, w in exact.weights(x_t, t)]
+        entropy.append(_mean(np.concatenate(spread) / N))
+    return Curve.of(forward, times, excess), Curve.of(forward, times, entropy)
+
+
+@dataclass(frozen=True)
+class CriticalTimes:
+    """Critical times of data under one forward process; curves behind them by name.
+
+    Attributes
+    ----------
+    covariance : Covariance
+    times : dict
+        ``potential``, ``cloning``, ``uturn`` and ``collapse``; ``gaussian potential`` is what a Gaussian of the data's
+        covariance would give.
+    curves : dict
+    """
+
+    covariance: Covariance
+    times: dict[str, Time]
+    curves: dict[str, Curve]
+
+    def agreement(self) -> dict[str, tuple[float, float]]:
+        """How far each transition between classes lies from the covariance criterion: relative in tau, with error."""
+        base = self.covariance.time
+        out = {}
+        for name in ("potential", "cloning", "uturn"):
+            time = self.times[name]
+            ratio = time.tau / base.tau
+            out[name] = (ratio - 1, abs(ratio) * float(np.hypot(time.stderr / time.tau, base.stderr / base.tau)))
+        return out
+
+    def as_dict(self) -> dict[str, object]:
+        """Return everything by name."""
+        return {
+            "covariance": asdict(self.covariance) | {"applies": self.covariance.applies},
+            "times": {name: asdict(time) for name, time in self.times.items()},
+            "agreement": {name: {"relative": a, "stderr": b} for name, (a, b) in self.agreement().items()},
+            "curves": {name: asdict(curve) for name, curve in self.curves.items()},
+        }
+
+
+def critical_times(
+    training: Classes,
+    held_out: Classes,
+    forward: ForwardProcess,
+    gaussian: Denoiser,
+    points: int = 40,
+    n: int = 1000,
+    seed: int = 0,
+    on_step: Callable[[], None] = lambda: None,
+) -> CriticalTimes:
+    """Every critical time of data, from exact denoisers alone.
+
+    Parameters
+    ----------
+    training, held_out : Classes
+    forward : ForwardProcess
+    gaussian : Denoiser
+        That of the data's mean and covariance.
+    points : int
+        Times at which curves are taken, evenly spaced in the logarithm of ``s^2 Delta/alpha_bar``.
+    n : int
+        Held-out samples behind each point.
+    seed : int
+    on_step : callable
+        Called after each of the four groups of curves.
+    """
+    require(points >= 8, f"points = {points}: wanted at least 8 times on a curve")
+    times = spread_times(forward, points)
+    covariance = covariance_criterion(training, forward)
+    on_step()
+    cloning, uturn = class_curves(training, held_out, forward, times, n, seed)
+    on_step()
+    # Held-out samples are diffused: at training points the empirical score knows too well where to go.
+    exact = EmpiricalDenoiser(forward, training.x)
+    potential = potential_curve(exact, held_out, times, min(n, 200), seed)
+    plain = potential_curve(gaussian, held_out, times, min(n, 200), seed)
+    on_step()
+    excess, entropy = entropy_curves(training.x, held_out.x, forward, times, min(n, 500), seed)
+    on_step()
+    level = cloning_probability(1.0)
+    return CriticalTimes(
+        covariance,
+        {
+            "potential": potential.crossing(0.0, forward),
+            "gaussian potential": plain.crossing(0.0, forward),
+            "cloning": cloning.crossing(level, forward),
+            "uturn": uturn.crossing(level, forward),
+            "collapse": excess.crossing(0.0, forward),
+        },
+        {
+            "cloning": cloning,
+            "uturn": uturn,
+            "potential": potential,
+            "gaussian potential": plain,
+            "excess entropy": excess,
+            "posterior entropy": entropy,
+        },
+    )
+
+
+def spread_times(forward: ForwardProcess, points: int) -> list[int]:
+    """Times evenly spaced in OU time above 0.3 and in its logarithm below, where little happens per unit of it."""
+    q = forward.schedule
+    taus = q.ou_time(q.times)
+    height = np.where(taus < 0.3, 0.3 * (1 + np.log(taus / 0.3)), taus)
+    wanted = np.linspace(height[0], height[-1], points)
+    return sorted({int(np.argmin(np.abs(height - h))) + 1 for h in wanted})
+
+
+def _time(tau: float, stderr: float, forward: ForwardProcess) -> Time:
+    q = forward.schedule
+    taus = np.concatenate([[0.0], q.ou_time(q.times)])
+    t = float(np.interp(tau, taus, np.arange(q.T + 1), right=float("nan")))
+    return Time(float(tau), float(stderr), t)
+
+
+def _mean(values: Floats) -> tuple[float, float]:
+    if len(values) < 2:
+        raise UserError("wanted at least two samples, for errors to be known")
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))

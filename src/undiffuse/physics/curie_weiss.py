@@ -1,0 +1,226 @@
+r"""The Curie-Weiss ferromagnet, its laws under diffusion, and when they break their symmetry.
+
+Notation: ``theta = e^-tau`` is what is left of the spins at Ornstein-Uhlenbeck time tau, ``D = 1 - theta^2`` the
+variance of the noise (s = 1), and ``mu = sum_i x_i/sqrt(N)`` the collective coordinate.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import quad
+from scipy.optimize import brentq
+from scipy.special import gammaln, logsumexp
+
+from undiffuse.errors import one_of, require
+
+Floats = NDArray[np.float64]
+CRITERIA = ("marginal", "covariance", "potential")
+SHARP = 1e-3  # share of the rarer state below which there is no symmetry left to break
+
+
+class CurieWeiss:
+    r"""``q(x) = 1/Z exp(beta/(2N) (sum_i x_i)^2 + h/N sum_i x_i)`` over spins ``x_i = +-1``, equation (26).
+
+    The field enters as ``h/N``, so that the weights of the two states stay comparable, ``W+/W- = exp(2 h m*)``.
+
+    Parameters
+    ----------
+    N : int
+        Number of spins, at least 2.
+    beta : float
+        Inverse temperature; above 1 there are two states, of magnetisation ``+-m*`` with ``m* = tanh(beta m*)``.
+    h : float
+        Field.
+
+    Raises
+    ------
+    UserError
+        If ``N`` is not an integer >= 2, ``beta`` is not positive or ``h`` is not finite.
+    """
+
+    def __init__(self, N: int, beta: float = 1.5, h: float = 0.0) -> None:
+        require(isinstance(N, (int, np.integer)) and N >= 2, f"N = {N}: wanted a whole number of spins, at least 2")
+        require(np.isfinite(beta) and beta > 0, f"beta = {beta}: wanted a positive inverse temperature")
+        require(np.isfinite(h), f"h = {h}: wanted a finite field")
+        self.N, self.beta, self.h = int(N), float(beta), float(h)
+
+    def __repr__(self) -> str:
+        return f"CurieWeiss(N={self.N}, beta={self.beta:g}, h={self.h:g})"
+
+    # -- at equilibrium -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def m_star(self) -> float:
+        """Spontaneous magnetisation ``m* = tanh(beta m*) > 0`` of the infinite system.
+
+        Raises
+        ------
+        UserError
+            If ``beta <= 1``: there is none.
+        """
+        require(
+            self.beta > 1,
+            f"inverse temperature beta = {self.beta:g}: a ferromagnet, with two states, needs beta > 1",
+        )
+        return float(brentq(lambda m: np.tanh(self.beta * m) - m, 1e-12 + np.sqrt(1 - 1 / self.beta) * 1e-3, 1.0))
+
+    @property
+    def chi(self) -> float:
+        """Susceptibility ``(1 - m*^2)/(1 - beta (1 - m*^2))``: variance of mu inside one state."""
+        rest = 1 - self.m_star**2
+        return rest / (1 - self.beta * rest)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """``(W+, W-)`` of the infinite system, with ``W+/W- = exp(2 h m*)``."""
+        plus = float(1 / (1 + np.exp(-2 * self.h * self.m_star)))
+        return plus, 1 - plus
+
+    @property
+    def sums(self) -> NDArray[np.int64]:
+        """Values that ``sum_i x_i`` can take: ``-N, -N + 2, .., N``."""
+        return np.arange(-self.N, self.N + 1, 2)
+
+    @cached_property
+    def log_law(self) -> Floats:
+        """``log P(sum_i x_i)`` for each of :attr:`sums`, exact."""
+        up = (self.sums + self.N) // 2
+        entropy = gammaln(self.N + 1) - gammaln(up + 1) - gammaln(self.N - up + 1)
+        logs = entropy + self.beta / (2 * self.N) * self.sums.astype(float) ** 2 + self.h / self.N * self.sums
+        return np.asarray(logs - logsumexp(logs))
+
+    @property
+    def plus_share(self) -> float:
+        """Exact probability of a positive sum; a sum of zero counts half."""
+        law = np.exp(self.log_law)
+        return float(law[self.sums > 0].sum() + law[self.sums == 0].sum() / 2)
+
+    def require_two_states(self) -> None:
+        """Raise a :class:`UserError` unless both states are worth looking for."""
+        rarer = min(self.weights)
+        require(
+            rarer >= SHARP,
+            f"field h = {self.h:g} leaves one of the two states a share of {rarer:.1e}: "
+            f"wanted |h| <= {np.arctanh(1 - 2 * SHARP) / self.m_star:.2g}",
+        )
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw ``n`` configurations exactly, shape ``(n, N)``: first the sum, then which spins point up."""
+        require(n >= 1, f"n = {n}: wanted at least one configuration")
+        cumulative = np.cumsum(np.exp(self.log_law))
+        ups = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
+        x = np.full((n, self.N), -1.0)
+        for row, up in zip(x, ups, strict=True):
+            row[:up] = 1.0
+            rng.shuffle(row)
+        return x
+
+    def moments(self) -> tuple[float, float]:
+        """Exact second and fourth moments of ``mu`` at tau = 0."""
+        mu, law = self.sums / np.sqrt(self.N), np.exp(self.log_law)
+        return float(law @ mu**2), float(law @ mu**4)
+
+    # -- under diffusion ----------------------------------------------------------------------------------------------
+
+    def separation(self, tau: ArrayLike) -> tuple[Floats, Floats]:
+        """``(r, Gamma)``: squared distance of the two states' ``mu`` from 0, and the variance of each, at tau.
+
+        ``r = N m*^2 theta^2`` and ``Gamma = D + chi theta^2``.
+        """
+        theta2 = np.exp(-2 * np.asarray(tau, float))
+        return self.N * self.m_star**2 * theta2, 1 - theta2 + self.chi * theta2
+
+    def binder(self, tau: ArrayLike) -> Floats:
+        """Binder cumulant ``1 - <mu^4>/(3 <mu^2>^2)`` of the infinite system at h = 0: ``2/3 (r/(r + Gamma))^2``."""
+        r, Gamma = self.separation(tau)
+        return np.asarray(2 / 3 * (r / (r + Gamma)) ** 2)
+
+    def binder_exact(self, tau: ArrayLike) -> Floats:
+        """Binder cumulant of ``N`` spins, any field."""
+        theta2 = np.exp(-2 * np.asarray(tau, float))
+        second, fourth = self.moments()
+        D = 1 - theta2
+        squares = theta2 * second + D
+        fourths = theta2**2 * fourth + 6 * theta2 * D * second + 3 * D**2
+        return np.asarray(1 - fourths / (3 * squares**2))
+
+    def cloning(self, tau: ArrayLike) -> Floats:
+        r"""Probability that two copies going back from one ``x_tau`` end in the same state; infinite system.
+
+        ``int (W+^2 G+^2 + W-^2 G-^2)/(W+ G+ + W- G-)`` with ``G+- = N(mu; +-sqrt(r), Gamma)``; Biroli et al. 2024.
+        """
+        r, Gamma = self.separation(tau)
+        ratio = np.sqrt(r / Gamma)
+        return np.array([cloning_probability(x, *self.weights) for x in np.atleast_1d(ratio)]).reshape(np.shape(ratio))
+
+    def scaling_variable(self, tau: ArrayLike) -> Floats:
+        """``log(N e^(-2 tau))``, against which the curves of all N collapse."""
+        return np.asarray(np.log(self.N) - 2 * np.asarray(tau, float))
+
+    def potential(self, mu: ArrayLike, tau: float) -> Floats:
+        """Potential of ``mu`` under the reverse drift, with (27) as the score.
+
+        ``V = coth(tau)/2 mu^2 - 2 log cosh[m* (h + sqrt(N) mu theta/D)]``; equation (28) is its limit ``D -> 1``.
+        """
+        theta, mu = np.exp(-tau), np.asarray(mu, float)
+        argument = self.m_star * (self.h + np.sqrt(self.N) * mu * theta / -np.expm1(-2 * tau))
+        return np.asarray(0.5 / np.tanh(tau) * mu**2 - 2 * _log_cosh(argument))
+
+    def potential_28(self, mu: ArrayLike, tau: float) -> Floats:
+        """Equation (28) as it stands: ``mu^2/2 - 2 log cosh[m* (h + sqrt(N) mu theta)]``; 37 % off at tau = 0.5."""
+        mu = np.asarray(mu, float)
+        return np.asarray(0.5 * mu**2 - 2 * _log_cosh(self.m_star * (self.h + np.sqrt(self.N) * mu * np.exp(-tau))))
+
+    def potential_early(self, mu: ArrayLike, tau: float) -> Floats:
+        """Limit of (28) where ``N theta^2 >> 1``: two parabolas, ``mu^2/2 - 2 m* sqrt(N) theta |mu|``."""
+        mu = np.asarray(mu, float)
+        return np.asarray(0.5 * mu**2 - 2 * self.m_star * np.sqrt(self.N) * np.exp(-tau) * np.abs(mu))
+
+    def potential_late(self, mu: ArrayLike, tau: float) -> Floats:
+        """Limit of (28) where ``N theta^2 << 1``: ``[mu - 2 m* tanh(h m*) sqrt(N) theta]^2/2``."""
+        centre = 2 * self.m_star * np.tanh(self.h * self.m_star) * np.sqrt(self.N) * np.exp(-tau)
+        return np.asarray(0.5 * (np.asarray(mu, float) - centre) ** 2)
+
+    def critical_time(self, criterion: str) -> float:
+        """OU time at which the symmetry breaks, by one of three criteria that agree only in order of magnitude.
+
+        ``marginal``: the law of mu turns bimodal, ``r = Gamma``. ``covariance``: ``Lambda theta^2 = 1`` with
+        ``Lambda`` the variance of mu at tau = 0. ``potential``: at h = 0 the reverse potential gets a second well,
+        ``1 - theta^4 = 2 N m*^2 theta^2``; a plain Gaussian of variance above 2 does that as well.
+
+        Raises
+        ------
+        UserError
+            If the criterion is none of these or there is no such time, as for few spins near beta = 1.
+        """
+        one_of("criterion", criterion, CRITERIA)
+        a = self.N * self.m_star**2
+        if criterion == "potential":
+            return float(0.5 * np.log(a + np.sqrt(a**2 + 1)))
+        mean = float(np.exp(self.log_law) @ self.sums)
+        inverse = a + 1 - self.chi if criterion == "marginal" else self.moments()[0] - mean**2 / self.N
+        require(
+            inverse > 1, f"{self!r} has no critical time by the criterion {criterion!r}: too few spins at this beta"
+        )
+        return float(0.5 * np.log(inverse))
+
+
+def cloning_probability(ratio: float, plus: float = 0.5, minus: float = 0.5) -> float:
+    """Cloning probability of two Gaussians of unit variance at ``+-ratio`` with the given weights.
+
+    With equal weights and ``ratio = 1``, where the mixture turns bimodal, it is 0.775.
+    """
+
+    def integrand(mu: float) -> float:
+        logs = np.log([plus, minus]) - 0.5 * (mu + np.array([-ratio, ratio])) ** 2 - 0.5 * np.log(2 * np.pi)
+        return float(np.exp(logsumexp(2 * logs) - logsumexp(logs)))
+
+    ends = (-ratio - 10, ratio + 10)
+    return float(quad(integrand, *ends, points=sorted({-ratio, 0.0, ratio}), limit=200)[0])
+
+
+def _log_cosh(x: Floats) -> Floats:
+    return np.asarray(np.abs(x) + np.log1p(np.exp(-2 * np.abs(x))) - np.log(2))

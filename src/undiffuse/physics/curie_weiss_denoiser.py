@@ -1,0 +1,126 @@
+"""The score of the diffused Curie-Weiss model, exact and in the two approximations of the literature."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from undiffuse.denoiser import Denoiser
+from undiffuse.errors import one_of
+from undiffuse.forward import Array, ForwardProcess
+from undiffuse.physics.curie_weiss import CurieWeiss
+
+Floats = NDArray[np.float64]
+METHODS = ("exact", "two-state", "large-time")
+_NODES = 1 << 23  # node weights held in memory at once
+
+
+class CurieWeissDenoiser(Denoiser):
+    r"""The denoiser of Curie-Weiss spins, section 6 of the thesis and Biroli & Mezard 2023.
+
+    With ``b_i = sqrt(alpha_bar) x_i/(s^2 Delta)``:
+
+    exact
+        Any N. Hubbard and Stratonovich's Gaussian field z makes the spins independent:
+        ``x0_hat_i = <tanh(beta z + h/N + b_i)>`` over ``P(z) ~ exp(-N beta z^2/2) prod_i 2 cosh(beta z + h/N + b_i)``,
+        by the trapezoidal rule, which on these entire functions errs by less than rounding does.
+    two-state
+        z only takes the values ``+-m*``, with weights ``e^(+-h m*) prod_i cosh(+-beta m* + b_i)``; error O(1/N).
+    large-time
+        Equation (27): ``x0_hat_i = m* tanh[m* (h + N M sqrt(alpha_bar)/(s^2 Delta))]`` with ``M = mean(x)``, for large
+        OU times only; error O(N^-1/2).
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    model : CurieWeiss
+    method : {"exact", "two-state", "large-time"}
+
+    Raises
+    ------
+    UserError
+        If the method is unknown, or is an approximation and the model is no ferromagnet.
+    """
+
+    def __init__(self, forward: ForwardProcess, model: CurieWeiss, method: str = "exact") -> None:
+        self.forward, self.model = forward, model
+        self.dim = model.N
+        self.method = one_of("method", method, METHODS)
+        if method == "exact":
+            # Nodes 0.75/sqrt(N beta) apart: the rule's error is exp(-2 pi^2/0.75^2), below rounding. Past |z| = 1 the
+            # integrand falls at least as fast as exp(-N beta (|z| - 1)^2/2).
+            width = 1 / np.sqrt(model.N * model.beta)
+            count = int(np.ceil((1 + np.sqrt(80) * width) / (0.75 * width)))
+            self._z = 0.75 * width * np.arange(-count, count + 1)
+        else:
+            self._z = model.m_star * np.array([1.0, -1.0])
+
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """Expected noise, shape ``(n, N)``."""
+        x = np.asarray(x_t, np.float64)
+        return self.forward.to_xi("x0", self.spin_means(x, t), x, t)
+
+    def spin_means(self, x_t: Floats, t: int) -> Floats:
+        """``E[x_0 | x_t]``, each in [-1, 1], shape ``(n, N)``."""
+        model = self.model
+        if self.method == "large-time":
+            pull = self._bias(t) * x_t.sum(axis=1, keepdims=True)
+            return np.broadcast_to(model.m_star * np.tanh(model.m_star * (model.h + pull)), x_t.shape)
+        from undiffuse.kernels import curie_weiss as kernel
+
+        out = np.empty_like(x_t)
+        up, down = self._factors()
+        for rows in self._batches(len(x_t)):
+            p, q = self._odds(x_t[rows], t)
+            out[rows] = kernel.spin_means(p, q, up, down, self._weights(p, q))
+        return out
+
+    def posterior_samples(self, x_t: Floats, t: int, copies: int, rng: np.random.Generator) -> Floats:
+        """Draw ``copies`` configurations from ``q(x_0 | x_t)`` for each sample, shape ``(n, copies, N)``.
+
+        First z from its law, then each spin by itself: where the reverse process ends, without walking it.
+        """
+        x_t = np.asarray(x_t, np.float64)
+        p, q = self._odds(x_t, t)
+        up, down = self._factors()
+        cumulative = np.cumsum(self._weights(p, q), axis=1)
+        out = np.empty((len(x_t), copies, self.dim))
+        for i, law in enumerate(cumulative):
+            node = np.minimum(np.searchsorted(law, rng.random(copies) * law[-1]), len(law) - 1)
+            plus = p[i] * up[node][:, None]
+            share = plus / (plus + q[i] * down[node][:, None])
+            out[i] = np.where(rng.random((copies, self.dim)) < share, 1.0, -1.0)
+        return out
+
+    def _bias(self, t: int) -> float:
+        return self.forward.signal(t) / self.forward.noise(t) ** 2
+
+    def _odds(self, x_t: Floats, t: int) -> tuple[Floats, Floats]:
+        """``e^b/(e^b + e^-b)`` and ``e^-b/(e^b + e^-b)``, each to all its digits."""
+        twice_b = 2 * self._bias(t) * x_t
+        return expit(twice_b), expit(-twice_b)
+
+    def _factors(self) -> tuple[Floats, Floats]:
+        a = self.model.beta * self._z + (self.model.h / self.dim if self.method == "exact" else 0.0)
+        return np.exp(a), np.exp(-a)
+
+    def _weights(self, p: Floats, q: Floats) -> Floats:
+        """Weights of the nodes given the data, each row summing to one, shape ``(n, nodes)``."""
+        from undiffuse.kernels import curie_weiss as kernel
+
+        up, down = self._factors()
+        # A product of that many factors, each below e^max|a| and above e^-max|a|, neither over- nor underflows.
+        chunk = max(1, int(600 / np.abs(np.log(up)).max()))
+        if self.method == "two-state":
+            prior = self.model.h * np.sign(self._z) * self.model.m_star
+            return kernel.node_weights(p, q, up, down, prior, 1, 0.0, chunk)
+        prior = -0.5 * self.dim * self.model.beta * self._z**2
+        stride = 8
+        # The log weight's second derivative is at least -N beta, so between nodes d apart it bulges by N beta d^2/8.
+        slack = (stride * 0.75) ** 2 / 8
+        return kernel.node_weights(p, q, up, down, prior, stride, slack, chunk)
+
+    def _batches(self, n: int) -> list[slice]:
+        rows = max(1, _NODES // len(self._z))
+        return [slice(start, start + rows) for start in range(0, n, rows)]

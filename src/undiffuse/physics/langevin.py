@@ -1,0 +1,110 @@
+"""Langevin dynamics in Ornstein-Uhlenbeck time, forward and reverse, with any denoiser's score.
+
+The process moves along the denoiser's own times: step ``t-1 -> t`` takes ``dtau = tau_t - tau_{t-1}``, which is
+``beta_t/2`` up to O(beta^2). Exact denoisers accept any grid, see
+:meth:`~undiffuse.schedule.NoiseSchedule.at_ou_times`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from undiffuse.denoiser import Denoiser
+from undiffuse.errors import one_of, require
+from undiffuse.forward import ForwardProcess, as_samples
+from undiffuse.reverse import State
+
+Floats = NDArray[np.float64]
+METHODS = ("euler", "heun")
+
+
+def forward_langevin(
+    forward: ForwardProcess, x0: ArrayLike, rng: np.random.Generator, method: str = "euler"
+) -> Iterator[State]:
+    """Yield the states t = 0..T of ``dx = -x dtau + sqrt(2) s dW``, equation (24).
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    x0 : array_like, shape (n, dim)
+    rng : numpy.random.Generator
+    method : {"euler", "heun"}
+        Euler and Maruyama's rule, of weak order 1, or Heun's for additive noise, of weak order 2.
+
+    Raises
+    ------
+    UserError
+        If ``x0`` is not a finite ``(n, dim)`` array or the method is unknown.
+    """
+    one_of("method", method, METHODS)
+    x = as_samples(x0)
+    yield State(0, x)
+    for t in range(1, forward.T + 1):
+        x = _step(x, lambda y, at: -y, t - 1, t, _interval(forward, t), forward.noise_scale, rng, method)
+        yield State(t, x)
+
+
+def reverse_langevin(
+    denoiser: Denoiser,
+    x_t: ArrayLike,
+    rng: np.random.Generator,
+    start: int | None = None,
+    method: str = "euler",
+) -> Iterator[State]:
+    """Yield the states ``start..0`` of ``dy = (y + 2 s^2 F(y, tau)) dtau' + sqrt(2) s dW``, equation (25).
+
+    ``F`` is the denoiser's score. Noise enters the last step too, unlike in Algorithm 2; Heun's rule ends with a step
+    of Euler's, since the score of the data itself need not exist.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    x_t : array_like, shape (n, dim)
+    rng : numpy.random.Generator
+    start : int
+        Time that ``x_t`` belongs to; T by default.
+    method : {"euler", "heun"}
+
+    Raises
+    ------
+    UserError
+        If shapes disagree, ``start`` is not in 1..T or the method is unknown.
+    """
+    one_of("method", method, METHODS)
+    forward = denoiser.forward
+    start = forward.T if start is None else start
+    require(1 <= start <= forward.T, f"start time {start} is outside 1..{forward.T}")
+    x = as_samples(x_t, denoiser.dim, "x_t")
+    twice = 2 * forward.noise_scale**2
+
+    def drift(y: Floats, t: int) -> Floats:
+        return np.asarray(y + twice * denoiser.score(y, t))
+
+    yield State(start, x)
+    for t in range(start, 0, -1):
+        rule = method if t > 1 else "euler"
+        x = _step(x, drift, t, t - 1, _interval(forward, t), forward.noise_scale, rng, rule)
+        yield State(t - 1, x)
+
+
+def _interval(forward: ForwardProcess, t: int) -> float:
+    return float(forward.schedule.ou_time(t) - forward.schedule.ou_time(t - 1))
+
+
+def _step(
+    x: Floats,
+    drift: Callable[[Floats, int], Floats],
+    t: int,
+    following: int,
+    dtau: float,
+    s: float,
+    rng: np.random.Generator,
+    method: str,
+) -> Floats:
+    here = drift(x, t)
+    kick = s * np.sqrt(2 * dtau) * rng.standard_normal(x.shape)
+    end = x + here * dtau + kick
+    return end if method == "euler" else x + (here + drift(end, following)) * (dtau / 2) + kick
