@@ -137,6 +137,32 @@ class Bank(Denoiser):
         link = self.parametrisation(t)
         return link.xi_jacobian(self[t].jacobian(link.inputs(points, t)), t)
 
+    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+        """Minus the integral of the score along the line from ``origin`` to each ``x_t``, in closed form, ``(n,)``.
+
+        For a ReLU network it is piecewise quadratic along the line; see :meth:`Autoencoder.line_integral`.
+        """
+        points, start, link = as_samples(x_t, self.dim, "x_t"), np.asarray(origin, np.float64), self.parametrisation(t)
+        integral = self[t].line_integral(link.inputs(start[None], t)[0], link.inputs(points, t))
+        return link.affine(t)[0] * integral / self.forward.noise(t) + link.linear_potential(points, t, start)
+
+    def log_density(self, x_t: Array, t: int) -> NDArray[np.float64]:
+        """``log q_t(x_t)`` up to a constant, shape ``(n,)``, of a network whose score is a gradient.
+
+        From the energy (29) of tied weights, ``A = W^T`` or ``A = W^T diag(+1 .. -1)``, whatever they predict.
+
+        Raises
+        ------
+        UserError
+            If the weights of time ``t`` are untied, so that there is no energy.
+        """
+        points, link, net = as_samples(x_t, self.dim, "x_t"), self.parametrisation(t), self[t]
+        y = link.inputs(points, t)
+        # The energy's gradient is r(y) - y, so r is that of E + |y|^2/2.
+        network = net.energy(y) + 0.5 * np.sum(y**2, axis=1)
+        rest = link.linear_potential(points, t, np.zeros(self.dim))
+        return -link.affine(t)[0] * network / self.forward.noise(t) - rest
+
     def _index(self, t: int) -> int:
         """Position of the block that holds time ``t``."""
         if not 1 <= t <= len(self):

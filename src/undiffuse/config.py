@@ -105,9 +105,10 @@ class TrainingSection(_Section):
 
     ``targets`` says what a network is shown as the answer. ``sample`` (thesis): the noise that was added.
     ``posterior``: its mean given ``x_t``, over a random half of the training images, which has the same minimiser and
-    far less scatter at large t (Xu, Tong & Jaakkola 2023). A share ``blends`` of the inputs is made from two training
-    samples blended in random proportion, states that the reverse process passes through and diffused data do not;
-    their answer is always the posterior mean.
+    far less scatter at large t (Xu, Tong & Jaakkola 2023). A share ``blends`` of the inputs is made from
+    ``u x_a + v x_b``, two training samples in the network's variables with u and v uniform on [0, 1.5]: faint, mixed,
+    overlaid and too bright states, which the reverse process may pass through and diffused data do not. Their answer is
+    always the posterior mean.
     """
 
     epochs: Count = 20

@@ -52,6 +52,20 @@ class Denoiser(Protocol):
         """Score ``grad log q_t(x_t) = -xi_hat/(s sqrt(Delta))``, equation (23) with its last equality corrected."""
         return -self.xi_hat(x_t, t) / self.forward.noise(t)
 
+    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+        r"""Minus the integral of the score along the straight line from ``origin`` ``(dim,)`` to each point, ``(n,)``.
+
+        ``-log q_t(x_t) + log q_t(origin)`` for an exact denoiser. A learned score need not be a gradient; then this is
+        its potential along each line through the origin, and no other way round. Gauss and Legendre's rule of 40
+        nodes, unless there is a closed form.
+        """
+        nodes, weights = np.polynomial.legendre.leggauss(40)
+        away = np.asarray(x_t, np.float64) - origin
+        out = np.zeros(len(away))
+        for share, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+            out -= weight * np.sum(self.score(origin + share * away, t) * away, axis=1)
+        return out
+
 
 class GaussianDenoiser(Denoiser):
     r"""The exact denoiser of Gaussian data: the Wiener filter.
@@ -154,6 +168,10 @@ class GaussianDenoiser(Denoiser):
         y = (x_t - self.forward.signal(t) * self.mean) @ self.axes
         return -0.5 * np.sum(y**2 / total + np.log(2 * np.pi * total), axis=1)
 
+    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+        """``-log q_t(x_t) + log q_t(origin)``, shape ``(n,)``."""
+        return self.log_density(origin[None], t) - self.log_density(x_t, t)
+
     def _total_variances(self, t: int) -> NDArray[np.float64]:
         return self.forward.signal(t) ** 2 * self.variances + self.forward.noise(t) ** 2
 
@@ -223,6 +241,10 @@ class EmpiricalDenoiser(Denoiser):
             out[rows] = top + np.log(np.exp(exponents - top[:, None]).mean(axis=1))
             out[rows] -= np.sum(x_t[rows] ** 2, axis=1) / (2 * self.forward.noise(t) ** 2)
         return out - self.dim / 2 * np.log(2 * np.pi * self.forward.noise(t) ** 2)
+
+    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+        """``-log q_t(x_t) + log q_t(origin)``, shape ``(n,)``."""
+        return self.log_density(origin[None], t) - self.log_density(x_t, t)
 
     def _exponents(self, x_t: Array, t: int) -> NDArray[np.float64]:
         """Exponents of the kernels, up to ``|x_t|^2/(2 s^2 Delta)``, which all points share."""

@@ -69,6 +69,10 @@ class Diffusion(Denoiser):
         """Noise estimated by the bank, shape ``(n, dim)``."""
         return self.bank.xi_hat(x_t, t)
 
+    def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
+        """Potential along the line from ``origin`` to each ``x_t``; see :meth:`undiffuse.Bank.potential`."""
+        return self.bank.potential(x_t, t, origin)
+
     def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""
         return self.bank.along_axes()

@@ -220,11 +220,54 @@ class Autoencoder:
             slope = h * (1 - h)
         return np.einsum("im,nm,mj->nij", self.A.astype(np.float64), slope, self.W.astype(np.float64), optimize=True)
 
+    def energy(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+        r"""Energy of tied weights, ``E(x) = sum_k s_k H(u_k) - |x - b_r|^2/2``, equation (29), shape ``(n,)``.
+
+        ``H`` is the integral of the activation: ``u^2/2`` (linear), ``log(1 + e^u)`` (sigmoid), ``max(u, 0)^2/2``
+        (ReLU, which needs no switch to a linear activation). ``s_k`` are the signs of the decoder. Its gradient is
+        ``r(x) - x``, so E is minus a physical potential; the thesis's second term should read ``|x - b_r|^2``
+        (Kamyshanska & Memisevic 2015).
+
+        Raises
+        ------
+        UserError
+            If the weights are untied: ``r(x) - x`` is then no gradient.
+        """
+        require(
+            self.architecture.tying != "untied",
+            f"{self!r} has untied weights, so no energy: train with network.tying = 'tied' or 'signed', "
+            "or look at its potential along lines",
+        )
+        rest = np.asarray(x, np.float64) - self.b_r
+        heights = integral_of(self._preactivation(x), self.architecture.activation)
+        return heights @ self.architecture.signs.astype(np.float64) - 0.5 * np.sum(rest**2, axis=1)
+
+    def line_integral(self, start: NDArray[np.floating], ends: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Integral of ``r`` along the straight line from ``start`` ``(dim,)`` to each of ``ends``, closed form, ``(n,)``.
+
+        Unit k contributes ``(a_k . d) [H(u_k(end)) - H(u_k(start))]/(w_k . d)`` with ``d = end - start``.
+        """
+        d = np.asarray(ends, np.float64) - start
+        first, last = self._preactivation(np.asarray(start)[None]), self._preactivation(ends)
+        rise = last - first
+        kind = self.architecture.activation
+        flat = np.abs(rise) < 1e-7 * (1 + np.abs(first))
+        mean = (integral_of(last, kind) - integral_of(first, kind)) / np.where(flat, 1.0, rise)
+        mean = np.where(flat, _activate(np.broadcast_to(first, last.shape).copy(), kind), mean)
+        return np.sum(mean * (d @ self.A.astype(np.float64)), axis=1) + d @ self.b_r.astype(np.float64)
+
     def _preactivation(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.asarray(x, dtype=np.float64) @ self.W.T.astype(np.float64) + self.b_h.astype(np.float64)
 
 
 _KERNEL_DIM = 4  # up to here the fused kernel beats two matrix products
+
+
+def integral_of(u: NDArray[np.float64], activation: str) -> NDArray[np.float64]:
+    """``H(u)``, the integral of an activation."""
+    if activation == "relu":
+        return 0.5 * np.maximum(u, 0) ** 2
+    return np.logaddexp(0, u) if activation == "sigmoid" else 0.5 * u**2
 
 
 def _activate(u: Reals, activation: str) -> Reals:

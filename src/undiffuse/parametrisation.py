@@ -82,6 +82,20 @@ class Parametrisation:
             correction = self.axes @ correction @ self.axes.T
         return self._reference.linear_map(t)[0].T + correction
 
+    def affine(self, t: int) -> tuple[float, float]:
+        """``(c, q)`` with ``xi_hat = c r(y) + q x_t``; with a skip ``xi_hat = xi_G(x_t) + c r(y) U^T`` and q = 0."""
+        if self.skip is not None:
+            return self._sign * self.xi_unit(t), 0.0
+        one, none = np.ones(1), np.zeros(1)
+        return tuple(float(self.forward.to_xi(self.kind, *pair, t)[0]) for pair in ((one, none), (none, one)))  # type: ignore[return-value]
+
+    def linear_potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+        """Potential of what is added to the network: minus the log density of the skip, or ``q |x_t|^2/(2 noise)``."""
+        if self.skip is not None:
+            return self._reference.potential(x_t, t, origin)
+        q = self.affine(t)[1]
+        return np.asarray(q / (2 * self.forward.noise(t)) * (np.sum(x_t**2, axis=1) - np.sum(origin**2)))
+
     # -- in the network's own variables -----------------------------------------------------------------------
 
     def project(self, x0: Array) -> Array:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from undiffuse import experiments
 from undiffuse.cli.options import Json, answer, app
-from undiffuse.physics import experiments
 from undiffuse.progress import progress
 
 physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
@@ -92,3 +92,49 @@ def langevin(
         *summary.get("figures", []),
     ]
     answer(json, summary, lines)
+
+
+@physics.command(name="critical-times")
+def critical_times(
+    data: str,
+    *,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", negative=(), help="Replace a setting, such as data.digits=[3,8]; may be repeated."),
+    ] = (),
+    n: Annotated[int, Parameter(name=["-n", "--n"], help="Samples behind each point of a curve.")] = 1000,
+    points: Annotated[int, Parameter(help="Times at which curves are taken.")] = 40,
+    out: Folder = None,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """When diffusion decides between the classes of data, and when it starts to memorise, by every criterion.
+
+    Parameters
+    ----------
+    data
+        Preset, TOML file or run folder that names the data and the schedule.
+    seed
+        Seed of all noise.
+    """
+    with progress("critical times", "groups of curves") as update:
+        summary = experiments.critical_times(data, set_, n, points, seed, out, update)
+    answer(json, summary, [*time_lines(summary), *summary.get("figures", [])])
+
+
+def time_lines(summary: dict[str, Any]) -> list[str]:
+    """Lines of a table of critical times, each with its criterion."""
+    covariance = summary["covariance"]
+    lines = [
+        f"largest variance {covariance['eigenvalue']:.4g} +- {covariance['eigenvalue_stderr']:.2g}; "
+        f"overlap of its axis with the class means {covariance['overlap']:.3f}"
+        + ("" if covariance["applies"] else ": the covariance criterion does not tell of these classes"),
+        "criterion                  OU time             step t   against covariance",
+    ]
+    for name, time in {"covariance": covariance["time"], **summary["times"]}.items():
+        line = f"{name:20} {time['tau']:9.4f} +- {time['stderr']:.4f} {time['t']:12.1f}"
+        if name in summary["agreement"]:
+            gap = summary["agreement"][name]
+            line += f"   {100 * gap['relative']:+.1f} +- {100 * gap['stderr']:.1f} %"
+        lines.append(line)
+    return lines

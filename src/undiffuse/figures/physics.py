@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, pane
 
 if TYPE_CHECKING:
     from undiffuse.physics.breaking import Breaking
+    from undiffuse.physics.critical_times import CriticalTimes, Curve
 
 Floats = NDArray[np.float64]
 _SHADES = mpl.colormaps["viridis"]
@@ -148,3 +150,52 @@ def score_sections(
     axes[0, 0].set(ylabel=label)
     axes[0, 0].legend(fontsize=7)
     return figure
+
+
+@styled
+def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve]] | None = None) -> Figure:
+    """Curves behind the critical times of data against OU time, with the times marked.
+
+    ``others[denoiser]`` may hold curves named ``uturn`` and ``potential`` of learned denoisers, drawn beside.
+    """
+    figure, axes = panels(1, 3, 10.2, 3.3)
+    curves, times = found.curves, found.times
+    left, middle, right = axes[0]
+    for name, style, label in (("cloning", "-", "two copies"), ("uturn", "--", "U-turn from data")):
+        _curve(left, curves[name], EMPIRICAL, style, f"{label}, empirical")
+    left.axhline(0.775, color=GREY, lw=0.6)
+    for name, style in (("potential", "-"), ("gaussian potential", "--")):
+        _curve(middle, curves[name], EMPIRICAL if style == "-" else GAUSSIAN, style, name.replace("potential", "score"))
+    for name, colour in (("excess entropy", DATA), ("posterior entropy", EMPIRICAL)):
+        _curve(right, curves[name], colour, "-", name)
+    for name, its in (others or {}).items():
+        for axis, key in ((left, "uturn"), (middle, "potential")):
+            if key in its:
+                _curve(
+                    axis,
+                    its[key],
+                    MODEL,
+                    "-",
+                    f"{key if key == 'uturn' else 'score'}, {name}".replace("uturn", "U-turn"),
+                )
+    middle.axhline(0, color=GREY, lw=0.6)
+    middle.set_ylim(-3, 2)
+    right.axhline(0, color=GREY, lw=0.6)
+    top = max(curves["excess entropy"].value)
+    right.set_ylim(-1.5 * top, 1.5 * top)
+    for axis in (left, middle):
+        axis.axvline(found.covariance.time.tau, color=DATA, lw=1, ls=":", label="covariance criterion")
+    right.axvline(times["collapse"].tau, color=DATA, lw=1, ls=":", label="collapse")
+    left.set(ylabel="end in the same class", title="classes decided")
+    middle.set(ylabel="curvature of the reverse potential", title="between the class means")
+    right.set(ylabel="nats per dimension", title="training points told apart")
+    for axis in axes[0]:
+        axis.set(xlabel="OU time $\\tau$", xlim=(0, min(3.5, max(curves["cloning"].tau))))
+        axis.legend(fontsize=7)
+    return figure
+
+
+def _curve(axis: Axes, curve: Curve, colour: str, style: str, label: str) -> None:
+    tau, value, band = (np.array(a) for a in (curve.tau, curve.value, curve.stderr))
+    axis.plot(tau, value, color=colour, ls=style, label=label)
+    axis.fill_between(tau, value - 2 * band, value + 2 * band, color=colour, alpha=0.2, lw=0)

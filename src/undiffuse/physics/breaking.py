@@ -19,7 +19,6 @@ from undiffuse.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
 _COPIES = 32  # exact posterior draws behind each state of the finite-N cloning probability
-_BLOCKS = 50  # of walkers, left out one at a time for the error of a cumulant
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,8 @@ class Curve:
     Attributes
     ----------
     value, stderr : tuple of float
-        Measured on reverse trajectories.
+        Measured on reverse trajectories. The error of a cumulant is that of as many draws from the exact law: its own
+        estimate from the walkers' eighth moments would be too noisy to be one.
     theory : tuple of float
         Of the infinite system.
     exact, exact_stderr : tuple of float
@@ -94,13 +94,29 @@ class Breaking:
         return out
 
 
-def grid(model: CurieWeiss, fine: float = 0.02, coarse: float = 0.08) -> NoiseSchedule:
-    """OU times for reverse trajectories: fine around the transition and above, coarse below, finest near the data."""
-    middle = 0.5 * np.log(model.N * model.m_star**2)
-    top, bottom = middle + 3.0, max(middle - 2.0, 0.2)
-    near = np.geomspace(1e-3, coarse, 10)
-    below = np.arange(coarse, bottom, coarse)[1:]
-    return NoiseSchedule.at_ou_times(np.concatenate([near, below, np.arange(bottom, top + fine, fine)]))
+def grids(model: CurieWeiss, step: float = 0.05) -> tuple[NoiseSchedule, NoiseSchedule]:
+    """OU times for trajectories that are looked at whole, and for those of which only the outcome matters.
+
+    Both have steps of ``step`` around the transition and above, the second one wider ones below it, where the sign is
+    decided. Near the data steps grow in proportion to the time.
+    """
+    middle = _middle(model)
+    bottom = max(middle - 2.0, 0.3)
+    above = np.arange(bottom, middle + 3.0 + step, step)
+
+    def below(width: float) -> Floats:
+        near = np.geomspace(0.01, 0.3, round(1 + 0.5 / width * 3.4))
+        return np.concatenate([near, np.linspace(0.3, bottom, max(2, round((bottom - 0.3) / width) + 1))[1:-1]])
+
+    def whole(width: float) -> NoiseSchedule:
+        return NoiseSchedule.at_ou_times(np.unique(np.concatenate([below(width), above])))
+
+    return whole(step), whole(3 * step)
+
+
+def _middle(model: CurieWeiss) -> float:
+    """OU time at which ``N m*^2 e^(-2 tau) = 1``."""
+    return float(0.5 * np.log(model.N * model.m_star**2))
 
 
 def symmetry_breaking(
@@ -133,32 +149,32 @@ def symmetry_breaking(
         If there is no ferromagnet, one of its states is negligible, or there are too few walkers or points.
     """
     model.require_two_states()
-    require(n >= 2 * _BLOCKS, f"n = {n}: wanted at least {2 * _BLOCKS} walkers, for errors to be known")
+    require(n >= 100, f"n = {n}: wanted at least 100 walkers, for errors to be known")
     require(points >= 2, f"points = {points}: wanted at least two times")
-    forward = ForwardProcess(grid(model))
-    exact = CurieWeissDenoiser(forward, model)
-    used = exact if denoiser is None else denoiser(forward)
-    q = forward.schedule
-    middle = 0.5 * np.log(model.N * model.m_star**2)
-    wanted = np.linspace(max(middle - 1.5, 0.1), middle + 1.5, points)
-    times = sorted({q.time_at_ou(tau) for tau in wanted})
+    make = denoiser or (lambda forward: CurieWeissDenoiser(forward, model))
+    fine, forward = (ForwardProcess(q) for q in grids(model))
+    whole, outcome, exact = make(fine), make(forward), CurieWeissDenoiser(forward, model)
+    q, ahead = forward.schedule, fine.T - forward.T  # the upper times of the two grids are the same
+    middle = _middle(model)
+    times = sorted({q.time_at_ou(tau) for tau in np.linspace(max(middle - 1.5, 0.3), middle + 1.5, points)})
     tau = np.array([float(q.ou_time(t)) for t in times])
     rng = stream(seed, Purpose.DATA, model.N)
 
     def back(x: Floats, t: int, copy: int) -> Floats:
-        *_, last = _watched(reverse_trajectory(used, x, t, seed=seed * 1000 + 10 * t + copy), len(x), on_step)
-        return np.asarray(last[1])
+        walk = reverse_trajectory(outcome, x, t, seed=seed * 1000 + 10 * t + copy)
+        *_, (_, last) = _watched(walk, len(x), on_step)
+        return _signs(last)
 
     start = rng.standard_normal((n, model.N))
-    states = dict(_watched(reverse_trajectory(used, start, seed=seed * 1000), n, on_step, keep={*times, 0}))
-    binder, cloning, uturn, cloned = [], [], [], []
+    walk = reverse_trajectory(whole, start, seed=seed * 1000)
+    states = dict(_watched(walk, n, on_step, keep={0, *(t + ahead for t in times)}))
+    cumulants, cloning, uturn, cloned = [], [], [], []
     for t in times:
-        binder.append(_cumulant(states[t].sum(axis=1) / np.sqrt(model.N)))
-        cloning.append(_same(_signs(back(states[t], t, 1)), _signs(back(states[t], t, 2))))
+        state = states[t + ahead]
+        cumulants.append(_cumulant(state.sum(axis=1) / np.sqrt(model.N)))
+        cloning.append(_same(back(state, t, 1), back(state, t, 2)))
         x0 = model.sample(n, rng)
-        uturn.append(
-            _same(_signs(x0), _signs(back(forward.jump(x0, t, rng.standard_normal(x0.shape)), t, 3))),
-        )
+        uturn.append(_same(_signs(x0), back(forward.jump(x0, t, rng.standard_normal(x0.shape)), t, 3)))
         x_t = forward.jump(model.sample(n, rng), t, rng.standard_normal(x0.shape))
         cloned.append(_cloning_of_draws(exact, x_t, t, rng))
     ends = states[0].sum(axis=1) / model.N
@@ -172,7 +188,12 @@ def symmetry_breaking(
         n,
         tuple(tau.tolist()),
         tuple(model.scaling_variable(tau).tolist()),
-        _curve(binder, model.binder(tau) if model.h == 0 else model.binder_exact(tau), model.binder_exact(tau), none),
+        _curve(
+            list(zip(cumulants, model.binder_scatter(tau) / np.sqrt(n), strict=True)),
+            model.binder(tau) if model.h == 0 else model.binder_exact(tau),
+            model.binder_exact(tau),
+            none,
+        ),
         _curve(cloning, theory, *by_draws),
         _curve(uturn, theory, *by_draws),
         float(plus.mean()),
@@ -208,15 +229,8 @@ def _same(a: Floats, b: Floats) -> tuple[float, float]:
     return float(same.mean()), float(same.std(ddof=1) / np.sqrt(len(same)))
 
 
-def _cumulant(mu: Floats) -> tuple[float, float]:
-    """Binder cumulant and its standard error, leaving out one block of walkers at a time."""
-
-    def of(values: Floats) -> float:
-        return float(1 - np.mean(values**4) / (3 * np.mean(values**2) ** 2))
-
-    blocks = np.array_split(mu, _BLOCKS)
-    left_out = [of(np.concatenate(blocks[:k] + blocks[k + 1 :])) for k in range(_BLOCKS)]
-    return of(mu), float(np.sqrt((_BLOCKS - 1) * np.var(left_out)))
+def _cumulant(mu: Floats) -> float:
+    return float(1 - np.mean(mu**4) / (3 * np.mean(mu**2) ** 2))
 
 
 def _cloning_of_draws(exact: CurieWeissDenoiser, x_t: Floats, t: int, rng: np.random.Generator) -> tuple[float, float]:

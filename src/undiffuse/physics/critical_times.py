@@ -62,6 +62,13 @@ class Classes:
             f"the data hold a single class, {np.unique(self.labels)[0]}: a transition is between two",
         )
 
+    @staticmethod
+    def sides(x: Floats, of: Floats) -> Classes:
+        """Two classes where there are no labels: the sides of the mean of ``of`` along its first principal axis."""
+        mean = of.mean(axis=0)
+        _, vectors = np.linalg.eigh(np.cov(of.T))
+        return Classes(x, ((x - mean) @ vectors[:, -1] > 0).astype(int))
+
     @property
     def direction(self) -> tuple[Floats, Floats]:
         """``(e, m)``: unit vector along which the class means lie furthest apart, and the point between them."""
@@ -134,18 +141,17 @@ class Curve:
 
 
 def class_curves(
-    training: Classes, held_out: Classes, forward: ForwardProcess, times: Sequence[int], n: int = 1000, seed: int = 0
+    points: Classes, starts: Classes, forward: ForwardProcess, times: Sequence[int], seed: int = 0
 ) -> tuple[Curve, Curve]:
-    """Cloning and U-turn curves of the exact empirical score, held-out samples diffused once to each time.
+    """Cloning and U-turn curves of the exact empirical score of ``points``, each of ``starts`` diffused to each time.
 
-    That score leads every ``x_t`` to a training point, with the probability that point has given ``x_t``; so where
+    That score leads every ``x_t`` to one of the points, with the probability that point has given ``x_t``; so where
     trajectories end is known without walking them, and only the noise of ``x_t`` is left to average over.
     """
-    exact = EmpiricalDenoiser(forward, training.x)
-    kinds = np.unique(training.labels)
-    member = (training.labels[:, None] == kinds).astype(float)
-    x0, own = held_out.x[:n], (held_out.labels[:n, None] == kinds).astype(float)
-    require(len(x0) >= 2, "wanted at least two held-out samples")
+    exact = EmpiricalDenoiser(forward, points.x)
+    kinds = np.unique(points.labels)
+    member = (points.labels[:, None] == kinds).astype(float)
+    x0, own = starts.x, (starts.labels[:, None] == kinds).astype(float)
     cloning, uturn = [], []
     for t in times:
         x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t).standard_normal(x0.shape))
@@ -155,9 +161,7 @@ def class_curves(
     return Curve.of(forward, times, cloning), Curve.of(forward, times, uturn)
 
 
-def potential_curve(
-    denoiser: Denoiser, classes: Classes, times: Sequence[int], n: int = 200, seed: int = 0
-) -> Curve:
+def potential_curve(denoiser: Denoiser, classes: Classes, times: Sequence[int], n: int = 200, seed: int = 0) -> Curve:
     """Curvature of the reverse potential along the line of class means, half way between them.
 
     Minus the slope of ``e . (x + 2 s^2 score)`` along e, averaged over diffused samples whose coordinate along e is
@@ -254,9 +258,9 @@ def critical_times(
     gaussian : Denoiser
         That of the data's mean and covariance.
     points : int
-        Times at which curves are taken, evenly spaced in the logarithm of ``s^2 Delta/alpha_bar``.
+        Times at which curves are taken, evenly spaced along stretched OU time.
     n : int
-        Held-out samples behind each point.
+        Samples behind each point: training samples for the classes, held-out ones for the rest.
     seed : int
     on_step : callable
         Called after each of the four groups of curves.
@@ -265,7 +269,8 @@ def critical_times(
     times = spread_times(forward, points)
     covariance = covariance_criterion(training, forward)
     on_step()
-    cloning, uturn = class_curves(training, held_out, forward, times, n, seed)
+    some = stream(seed, Purpose.PHYSICS).permutation(len(training.x))[:n]
+    cloning, uturn = class_curves(training, Classes(training.x[some], training.labels[some]), forward, times, seed)
     on_step()
     # Held-out samples are diffused: at training points the empirical score knows too well where to go.
     exact = EmpiricalDenoiser(forward, training.x)
@@ -295,11 +300,15 @@ def critical_times(
     )
 
 
+def stretched(tau: Floats) -> Floats:
+    """OU time above 0.3, its logarithm below, where little happens per unit of it; smooth at the joint."""
+    return np.where(tau < 0.3, 0.3 * (1 + np.log(tau / 0.3)), tau)
+
+
 def spread_times(forward: ForwardProcess, points: int) -> list[int]:
-    """Times evenly spaced in OU time above 0.3 and in its logarithm below, where little happens per unit of it."""
+    """Times evenly spaced along :func:`stretched` OU time."""
     q = forward.schedule
-    taus = q.ou_time(q.times)
-    height = np.where(taus < 0.3, 0.3 * (1 + np.log(taus / 0.3)), taus)
+    height = stretched(q.ou_time(q.times))
     wanted = np.linspace(height[0], height[-1], points)
     return sorted({int(np.argmin(np.abs(height - h))) + 1 for h in wanted})
 

@@ -7,12 +7,13 @@ variance of the noise (s = 1), and ``mu = sum_i x_i/sqrt(N)`` the collective coo
 from __future__ import annotations
 
 from functools import cached_property
+from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from scipy.special import gammaln, logsumexp
+from scipy.special import comb, gammaln, logsumexp
 
 from undiffuse.errors import one_of, require
 
@@ -118,11 +119,6 @@ class CurieWeiss:
             rng.shuffle(row)
         return x
 
-    def moments(self) -> tuple[float, float]:
-        """Exact second and fourth moments of ``mu`` at tau = 0."""
-        mu, law = self.sums / np.sqrt(self.N), np.exp(self.log_law)
-        return float(law @ mu**2), float(law @ mu**4)
-
     # -- under diffusion ----------------------------------------------------------------------------------------------
 
     def separation(self, tau: ArrayLike) -> tuple[Floats, Floats]:
@@ -140,12 +136,28 @@ class CurieWeiss:
 
     def binder_exact(self, tau: ArrayLike) -> Floats:
         """Binder cumulant of ``N`` spins, any field."""
-        theta2 = np.exp(-2 * np.asarray(tau, float))
-        second, fourth = self.moments()
-        D = 1 - theta2
-        squares = theta2 * second + D
-        fourths = theta2**2 * fourth + 6 * theta2 * D * second + 3 * D**2
-        return np.asarray(1 - fourths / (3 * squares**2))
+        second, fourth = (self.moment(k, tau) for k in (2, 4))
+        return np.asarray(1 - fourth / (3 * second**2))
+
+    def binder_scatter(self, tau: ArrayLike) -> Floats:
+        """Standard error of a Binder cumulant from one draw of ``mu_tau``; divide by the root of their number.
+
+        By the delta method, from the exact moments up to the eighth.
+        """
+        m2, m4, m6, m8 = (self.moment(k, tau) for k in (2, 4, 6, 8))
+        by_4, by_2 = -1 / (3 * m2**2), 2 * m4 / (3 * m2**3)
+        return np.sqrt(by_4**2 * (m8 - m4**2) + by_2**2 * (m4 - m2**2) + 2 * by_4 * by_2 * (m6 - m4 * m2))
+
+    def moment(self, order: int, tau: ArrayLike = 0.0) -> Floats:
+        """Exact moment ``<mu_tau^order>``, from ``mu_tau = theta mu_0 + sqrt(D) z``."""
+        theta = np.exp(-np.asarray(tau, float))
+        D, law, mu = 1 - theta**2, np.exp(self.log_law), self.sums / np.sqrt(self.N)
+        return np.asarray(
+            sum(
+                comb(order, k) * prod(range(1, order - k, 2)) * theta**k * D ** ((order - k) / 2) * float(law @ mu**k)
+                for k in range(order % 2, order + 1, 2)
+            )
+        )
 
     def cloning(self, tau: ArrayLike) -> Floats:
         r"""Probability that two copies going back from one ``x_tau`` end in the same state; infinite system.
@@ -201,7 +213,7 @@ class CurieWeiss:
         if criterion == "potential":
             return float(0.5 * np.log(a + np.sqrt(a**2 + 1)))
         mean = float(np.exp(self.log_law) @ self.sums)
-        inverse = a + 1 - self.chi if criterion == "marginal" else self.moments()[0] - mean**2 / self.N
+        inverse = a + 1 - self.chi if criterion == "marginal" else float(self.moment(2)) - mean**2 / self.N
         require(
             inverse > 1, f"{self!r} has no critical time by the criterion {criterion!r}: too few spins at this beta"
         )

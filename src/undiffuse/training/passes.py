@@ -12,6 +12,8 @@ from undiffuse.objective import bound_weight
 from undiffuse.parametrisation import Parametrisation
 from undiffuse.streams import Purpose, stream
 
+_BRIGHTEST = np.float32(1.5)  # largest share of a sample in a blend
+
 
 class Examples:
     """Pairs ``(x_t, target)`` for the network of one time, fresh noise and a fresh order on each pass.
@@ -52,9 +54,9 @@ class Examples:
         if not self._posterior and not self._blends:
             return self._pair(x0, rng)
         blended = rng.random(len(x0)) < self._blends
-        share = rng.random((blended.sum(), 1), dtype=np.float32)
+        shares = _BRIGHTEST * rng.random((2, blended.sum(), 1), dtype=np.float32)
         others = self._train[rng.integers(0, len(x0), blended.sum())]
-        x0[blended] = share * x0[blended] + (1 - share) * others
+        x0[blended] = shares[0] * x0[blended] + shares[1] * others
         xi, x_t = self._diffused(x0, rng)
         # A blend is not a sample of the data, so the noise that was added to it is never the answer.
         answered = np.ones(len(x0), bool) if self._posterior else blended

@@ -1,4 +1,4 @@
-"""The experiments of the command line that need no training, each from its settings to numbers and figures."""
+"""Experiments that need no training, each from its settings to numbers and figures."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse.denoiser import EmpiricalDenoiser
+from undiffuse import config as configuration
+from undiffuse import datasets, physics
+from undiffuse.datasets.sources import Dataset
+from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.errors import require
 from undiffuse.files import make_folder, write_file
 from undiffuse.forward import ForwardProcess
 from undiffuse.physics.breaking import symmetry_breaking
+from undiffuse.physics.critical_times import Classes
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.physics.langevin import forward_langevin, reverse_langevin
 from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
+from undiffuse.runs import RunFolder
 from undiffuse.schedule import NoiseSchedule
 from undiffuse.streams import Purpose, stream
 
@@ -167,6 +172,53 @@ def langevin(
         rows = {f"{way} walkers": [(tau, x[t]) for t, tau in zip(times, taus, strict=True)] for way, x in seen.items()}
         keep(out, summary, {"langevin": figures.langevin(rows, y, {name: list(solved) for name in rows})})
     return summary
+
+
+def critical_times(
+    run_or_preset: str,
+    changes: Sequence[str],
+    n: int,
+    points: int,
+    seed: int,
+    out: Path | None,
+    on_progress: OnProgress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Critical times of the data of a run, a preset or a configuration file, by every criterion."""
+    start = time.monotonic()
+    path = Path(run_or_preset)
+    settings = RunFolder.open(path).config if path.is_dir() else configuration.load(run_or_preset, list(changes))
+    data, forward = datasets.load(settings), settings.forward()
+    training, held_out = classes_of(data)
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        on_progress(done, 4)
+
+    gaussian = GaussianDenoiser.from_data(data.train, forward)
+    found = physics.critical_times(training, held_out, forward, gaussian, points, n, seed, step)
+    summary = {
+        "data": run_or_preset,
+        "classes": "labels" if data.images is not None else "sides of the first principal axis",
+        "noise_scale": forward.noise_scale,
+        "samples": n,
+        **found.as_dict(),
+        "seconds": round(time.monotonic() - start, 2),
+    }
+    if out is not None:
+        from undiffuse import figures
+
+        keep(out, summary, {"critical_times": figures.critical_times(found)})
+    return summary
+
+
+def classes_of(data: Dataset) -> tuple[Classes, Classes]:
+    """Training and held-out samples with classes: their labels, or the two sides of the first principal axis."""
+    if data.images is not None:
+        seen, unseen = (Classes(images.x, images.labels) for images in data.images)
+        return seen, unseen
+    return Classes.sides(data.train, data.train), Classes.sides(data.held_out, data.train)
 
 
 def keep(out: Path, summary: dict[str, Any], drawn: Mapping[str, Any]) -> None:

@@ -1,0 +1,258 @@
+r"""What the weights of a bank are like at each diffusion time, and where along it they change.
+
+All Jacobians are those of ``xi_hat`` in the network's own variables, times the standard deviation of the noise, so the
+scale does not depend on t: the exact one is ``I - alpha_bar/(s^2 Delta) Cov(x_0|x_t)``, at most 1, and negative along
+directions in which the data are still split at ``x_t``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.bank import Bank
+from undiffuse.denoiser import Denoiser, GaussianDenoiser
+from undiffuse.errors import require
+from undiffuse.network import Autoencoder
+from undiffuse.physics.critical_times import stretched
+from undiffuse.streams import Purpose, stream
+
+Floats = NDArray[np.float64]
+KEPT = 20  # singular values of each matrix that a table holds
+SUBSPACE = 10  # dimension of the subspaces whose overlaps are taken
+
+
+@dataclass(frozen=True)
+class Row:
+    """The network of one time in numbers.
+
+    Attributes
+    ----------
+    t, tau : the time, in steps and in OU time
+    inputs, hidden : size of the network
+    norm_W, norm_A, norm_AW : Frobenius norms
+    rank_W, rank_A, rank_AW : effective ranks, the exponential of the entropy of the normalised singular values
+        (Roy & Vetterli 2007)
+    cosine, cosine_spread : mean and standard deviation over units of the cosine between encoder w_k and decoder a_k
+    active : mean share of units that are active at typical points; dead : share of units active at none of them
+    lowest, highest : eigenvalues of the symmetric part of the Jacobian, means over typical points
+    lowest_between : the same lowest eigenvalue half way between the class means, noise added
+    asymmetry : ``|J - J^T|/|J + J^T|``, mean over typical points
+    circulation : integral of ``xi_hat`` round a closed loop in the plane of the two leading components, over the
+        integral of its length: 0 for a gradient
+    overlap_next : overlap of the leading right singular subspace of A W with that of t + 1, from 0 to 1; between
+        random subspaces it would be about their dimension over the number of inputs
+    overlap_data : the same with the leading principal components of the data
+    seam : whether t + 1 has another architecture, so that differences across it are the recipe's
+    """
+
+    t: int
+    tau: float
+    inputs: int
+    hidden: int
+    norm_W: float
+    norm_A: float
+    norm_AW: float
+    rank_W: float
+    rank_A: float
+    rank_AW: float
+    cosine: float
+    cosine_spread: float
+    active: float
+    dead: float
+    lowest: float
+    highest: float
+    lowest_between: float
+    asymmetry: float
+    circulation: float
+    overlap_next: float
+    overlap_data: float
+    seam: bool
+
+
+FOLLOWED = tuple(f.name for f in fields(Row) if f.name not in ("t", "tau", "inputs", "hidden", "seam"))
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Leading singular values of the matrices of one time, largest first."""
+
+    t: int
+    W: NDArray[np.floating]
+    A: NDArray[np.floating]
+    AW: NDArray[np.floating]
+
+
+def follow(
+    bank: Bank,
+    reference: GaussianDenoiser,
+    x0: Floats,
+    between: Floats,
+    times: Sequence[int],
+    points: int = 8,
+    seed: int = 0,
+    on_time: Callable[[], None] = lambda: None,
+) -> tuple[list[Row], list[Spectrum]]:
+    """Describe the network of each of ``times``.
+
+    Parameters
+    ----------
+    bank : Bank
+    reference : GaussianDenoiser
+        Of the training data, for its principal axes.
+    x0 : (n, dim)
+        Held-out samples; ``points`` of them are diffused to each time, the typical points.
+    between : (dim,)
+        Point half way between the class means.
+    times : sequence of int
+    points : int
+    seed : int
+    on_time : callable
+        Called after each time.
+    """
+    require(len(x0) >= points, f"{len(x0)} held-out samples are fewer than the {points} points wanted")
+    rows, spectra = [], []
+    for t in times:
+        row, spectrum = _describe(bank, reference, x0[:points], between, t, seed)
+        rows.append(row)
+        spectra.append(spectrum)
+        on_time()
+    return rows, spectra
+
+
+def asymmetry(jacobian: Floats) -> Floats:
+    """``|J - J^T|/|J + J^T|`` in the Frobenius norm, for Jacobians of shape ``(n, N, N)``: 0 for a gradient."""
+    other = np.swapaxes(jacobian, 1, 2)
+    return np.asarray(np.linalg.norm(jacobian - other, axis=(1, 2)) / np.linalg.norm(jacobian + other, axis=(1, 2)))
+
+
+def circulation(denoiser: Denoiser, centre: Floats, e: Floats, f: Floats, radius: float, t: int, n: int = 256) -> float:
+    """Integral of ``xi_hat . dl`` round a circle in the plane of ``e`` and ``f``, over that of ``|xi_hat . dl|``.
+
+    0 for a score that is a gradient, whatever the circle. The trapezoidal rule on ``n`` points.
+    """
+    angle = 2 * np.pi * np.arange(n) / n
+    out = np.outer(np.cos(angle), e) + np.outer(np.sin(angle), f)
+    along = np.outer(-np.sin(angle), e) + np.outer(np.cos(angle), f)
+    push = np.sum(denoiser.xi_hat(centre + radius * out, t) * along, axis=1)
+    return float(push.sum() / max(np.abs(push).sum(), 1e-300))
+
+
+def effective_rank(singular_values: NDArray[np.floating]) -> float:
+    """Exponential of the entropy of the normalised singular values (Roy & Vetterli 2007); 0 for no matrix."""
+    if not singular_values.any():
+        return 0.0
+    share = singular_values[singular_values > 0] / singular_values.sum()
+    return float(np.exp(-np.sum(share * np.log(share))))
+
+
+def subspace_overlap(a: Floats, b: Floats) -> float:
+    """``|A^T B|^2/q`` for orthonormal ``(N, q)``: 1 where they span the same space, 0 where they are orthogonal."""
+    return float(np.sum((a.T @ b) ** 2) / a.shape[1])
+
+
+def changes(rows: Sequence[Row]) -> dict[str, tuple[int, float, float]]:
+    """Where each quantity changes fastest: ``(t, OU time, share of its whole range)`` for the steepest step.
+
+    Speed is per unit of OU time above 0.3 and of its logarithm below; steps across a seam of the recipe are left out.
+    """
+    out = {}
+    tau = np.array([row.tau for row in rows])
+    height = stretched(tau)
+    inside = np.array([a.inputs == b.inputs and a.hidden == b.hidden for a, b in pairwise(rows)])
+    for name in FOLLOWED:
+        values = np.array([getattr(row, name) for row in rows], float)
+        steps = np.abs(np.diff(values))
+        speed = np.where(inside & np.isfinite(steps), steps / np.diff(height), -1.0)
+        where = int(np.argmax(speed))
+        if speed[where] <= 0:
+            continue
+        whole = float(np.nanmax(values) - np.nanmin(values))
+        middle = float((tau[where] + tau[where + 1]) / 2)
+        out[name] = (round((rows[where].t + rows[where + 1].t) / 2), middle, float(steps[where]) / whole)
+    return out
+
+
+def _describe(
+    bank: Bank, reference: GaussianDenoiser, x0: Floats, between: Floats, t: int, seed: int
+) -> tuple[Row, Spectrum]:
+    net, link, forward = bank[t], bank.parametrisation(t), bank.forward
+    W, A = net.W.astype(np.float64), net.A.astype(np.float64)
+    AW = A @ W
+    s_W, s_A = (np.linalg.svd(m, compute_uv=False) for m in (W, A))
+    s_AW, leading = _leading(AW)
+    rng = stream(seed, Purpose.PHYSICS, t, 3)
+    x_t = forward.jump(x0, t, rng.standard_normal(x0.shape))
+    middle = forward.jump(np.broadcast_to(between, x0.shape), t, rng.standard_normal(x0.shape))
+    y = link.inputs(x_t, t)
+    on = net.hidden(y) > 0 if net.architecture.activation == "relu" else np.ones((len(y), len(W)), bool)
+    J = _jacobian(bank, net, x_t, t)
+    symmetric = np.linalg.eigvalsh((J + np.swapaxes(J, 1, 2)) / 2)
+    between_J = _jacobian(bank, net, middle, t)
+    lowest_between = np.linalg.eigvalsh((between_J + np.swapaxes(between_J, 1, 2)) / 2)[:, 0].mean()
+    norms = np.linalg.norm(W, axis=1) * np.linalg.norm(A, axis=0)
+    cosine = np.sum(W * A.T, axis=1)[norms > 0] / norms[norms > 0]
+    axes = reference.axes[:, ::-1]
+    data = np.eye(len(AW)) if link.axes is not None else axes
+    q = leading.shape[1]
+    overlap_next, seam = float("nan"), False
+    if t < len(bank):
+        later = bank[t + 1]
+        seam = later.W.shape != net.W.shape
+        if not seam:
+            overlap_next = subspace_overlap(leading, _leading(later.A.astype(np.float64) @ later.W)[1])
+    plane = axes[:, :2] if bank.dim > 1 else np.repeat(axes[:, :1], 2, axis=1)
+    turn = circulation(
+        bank, forward.signal(t) * between, plane[:, 0], plane[:, 1], float(np.sqrt(_total(reference, t))), t
+    )
+    row = Row(
+        t=t,
+        tau=float(forward.schedule.ou_time(t)),
+        inputs=W.shape[1],
+        hidden=W.shape[0],
+        norm_W=float(np.linalg.norm(W)),
+        norm_A=float(np.linalg.norm(A)),
+        norm_AW=float(np.linalg.norm(AW)),
+        rank_W=effective_rank(s_W),
+        rank_A=effective_rank(s_A),
+        rank_AW=effective_rank(s_AW),
+        cosine=float(cosine.mean()),
+        cosine_spread=float(cosine.std()),
+        active=float(on.mean()),
+        dead=float((~on.any(axis=0)).mean()),
+        lowest=float(symmetric[:, 0].mean()),
+        highest=float(symmetric[:, -1].mean()),
+        lowest_between=float(lowest_between),
+        asymmetry=float(asymmetry(J).mean()),
+        circulation=turn,
+        overlap_next=overlap_next,
+        overlap_data=subspace_overlap(leading, data[:, :q]),
+        seam=seam,
+    )
+    return row, Spectrum(t, s_W[:KEPT], s_A[:KEPT], s_AW[:KEPT])
+
+
+def _total(reference: GaussianDenoiser, t: int) -> float:
+    """Largest variance of x_t, of the data and the noise together."""
+    forward = reference.forward
+    return float(forward.signal(t) ** 2 * reference.variances[-1] + forward.noise(t) ** 2)
+
+
+def _leading(AW: Floats) -> tuple[Floats, Floats]:
+    """Singular values of A W and its leading right singular vectors, shape ``(inputs, q)``."""
+    _, values, right = np.linalg.svd(AW)
+    return values, right[: min(SUBSPACE, max(1, len(values) // 2))].T
+
+
+def _jacobian(bank: Bank, net: Autoencoder, x_t: Floats, t: int) -> Floats:
+    """Jacobian of ``noise * xi_hat`` in the network's own variables, shape ``(n, width, width)``."""
+    link, noise = bank.parametrisation(t), bank.forward.noise(t)
+    J = net.jacobian(link.inputs(x_t, t))
+    if link.axes is None:
+        return noise * link.xi_jacobian(J, t)
+    assert link.skip is not None
+    return noise * (link.correction(J, t) + link.skip.linear_map(t)[0].T)
