@@ -47,6 +47,17 @@ class ImageData(_Section):
     folder: str | None = None
 
 
+class CurieWeissData(_Section):
+    """Configurations of the Curie-Weiss ferromagnet; see :class:`undiffuse.physics.CurieWeiss`."""
+
+    name: Literal["curie-weiss"]
+    spins: Annotated[int, Field(ge=2)] = 64
+    beta: Positive = 1.5
+    field: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    n: Count = 20_000
+    held_out: Count = 2_000
+
+
 class FileData(_Section):
     """Rows of a ``.npy`` array of shape ``(n, dim)``; the last ``held_out`` rows are kept for testing."""
 
@@ -62,7 +73,7 @@ class ArrayData(_Section):
     held_out: Count
 
 
-DataSection = Annotated[SpiralData | ImageData | FileData | ArrayData, Field(discriminator="name")]
+DataSection = Annotated[SpiralData | ImageData | CurieWeissData | FileData | ArrayData, Field(discriminator="name")]
 
 
 class DiffusionSection(_Section):

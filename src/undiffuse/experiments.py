@@ -19,11 +19,11 @@ from undiffuse.errors import require
 from undiffuse.files import make_folder, write_file
 from undiffuse.forward import ForwardProcess
 from undiffuse.physics.breaking import symmetry_breaking
-from undiffuse.physics.critical_times import Classes
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.physics.langevin import forward_langevin, reverse_langevin
 from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
+from undiffuse.physics.transitions import Classes
 from undiffuse.runs import RunFolder
 from undiffuse.schedule import NoiseSchedule
 from undiffuse.streams import Purpose, stream

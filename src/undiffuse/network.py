@@ -243,7 +243,7 @@ class Autoencoder:
         return heights @ self.architecture.signs.astype(np.float64) - 0.5 * np.sum(rest**2, axis=1)
 
     def line_integral(self, start: NDArray[np.floating], ends: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Integral of ``r`` along the straight line from ``start`` ``(dim,)`` to each of ``ends``, closed form, ``(n,)``.
+        """Integral of ``r`` along the line from ``start`` ``(dim,)`` to each of ``ends``, in closed form, ``(n,)``.
 
         Unit k contributes ``(a_k . d) [H(u_k(end)) - H(u_k(start))]/(w_k . d)`` with ``d = end - start``.
         """

@@ -1,10 +1,11 @@
-"""The report of a run: one HTML file with figures and figures of merit."""
+"""Pages: one HTML file each, figures inside."""
 
 from __future__ import annotations
 
 import base64
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import undiffuse
 from undiffuse.runs import RunFolder
@@ -57,30 +58,35 @@ _METRIC_NAMES = {
 
 
 def write_report(run: RunFolder) -> Path:
-    """Write ``report.html``: one file, figures inside, from what the run folder holds."""
-    from jinja2 import Environment
-
-    files = {path.stem: path for path in (run.path / "figures").glob("*.png")}
-    figures = [
-        {"caption": caption, "image": base64.b64encode(files[name].read_bytes()).decode()}
-        for name, caption in _CAPTIONS.items()
-        if name in files
-    ]
-    forward = run.config.forward()
-    template = (resources.files("undiffuse") / "report.html.jinja").read_text(encoding="utf-8")
-    page = (
-        Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-        .from_string(template)
-        .render(
-            version=undiffuse.__version__,
-            config=run.config,
-            toml=run.config.to_toml(),
-            training=training_summary(run),
-            evaluation=run.read_json("metrics.json"),
-            metric_names=_METRIC_NAMES,
-            figures=figures,
-            schedule=schedule_summary(run.config),
-            forward=forward,
-        )
+    """Write ``report.html`` from what the run folder holds."""
+    page = render(
+        "report",
+        captioned(run.path / "figures", _CAPTIONS),
+        config=run.config,
+        toml=run.config.to_toml(),
+        training=training_summary(run),
+        evaluation=run.read_json("metrics.json"),
+        metric_names=_METRIC_NAMES,
+        schedule=schedule_summary(run.config),
+        forward=run.config.forward(),
     )
     return run.write_text("report.html", page)
+
+
+def captioned(folder: Path, captions: Mapping[str, str]) -> list[dict[str, str]]:
+    """Read the figures of a folder that have a caption, in the captions' order."""
+    return [
+        {"caption": caption, "image": base64.b64encode((folder / f"{name}.png").read_bytes()).decode()}
+        for name, caption in captions.items()
+        if (folder / f"{name}.png").is_file()
+    ]
+
+
+def render(template: str, figures: Sequence[Mapping[str, str]], **content: Any) -> str:
+    """Fill in a page's template."""
+    from jinja2 import Environment, PackageLoader
+
+    pages = Environment(loader=PackageLoader("undiffuse"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return pages.get_template(f"{template}.html.jinja").render(
+        version=undiffuse.__version__, figures=figures, **content
+    )

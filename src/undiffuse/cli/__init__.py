@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from undiffuse.cli import digits, images, physics, runs  # noqa: F401  each adds its commands to the app
+from undiffuse.cli import analysis, digits, images, physics, runs  # noqa: F401  each adds its commands to the app
 from undiffuse.cli.options import app
 from undiffuse.errors import UserError
 from undiffuse.training import WorkerError

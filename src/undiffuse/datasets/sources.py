@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from undiffuse.config import ArrayData, Config, FileData, ImageData, SpiralData
+from undiffuse.config import ArrayData, Config, CurieWeissData, FileData, ImageData, SpiralData
 from undiffuse.datasets.mnist import Images, mnist
 from undiffuse.datasets.spiral import Spiral
 from undiffuse.errors import UserError
 from undiffuse.files import read_npy
 from undiffuse.forward import as_samples
+from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,8 @@ class Dataset:
         The curve, when the data lie on one.
     images : (Images, Images) or None
         Training and held-out samples with labels, shape and pixel range, when they are images.
+    spins : CurieWeiss or None
+        The model, when the data are its configurations.
     """
 
     train: Floats
@@ -40,6 +43,7 @@ class Dataset:
     fresh: Callable[[int, np.random.Generator], Floats] | None = None
     spiral: Spiral | None = None
     images: tuple[Images, Images] | None = None
+    spins: CurieWeiss | None = None
 
     @property
     def dim(self) -> int:
@@ -68,6 +72,10 @@ def load(config: Config, samples: ArrayLike | None = None) -> Dataset:
         )
         seen, unseen = pair
         data = Dataset(seen.x, unseen.x, images=(seen, unseen))
+    elif isinstance(section, CurieWeissData):
+        model = CurieWeiss(section.spins, section.beta, section.field)
+        rng = stream(config.seed, Purpose.DATA)
+        data = Dataset(model.sample(section.n, rng), model.sample(section.held_out, rng), model.sample, spins=model)
     elif isinstance(section, FileData):
         data = _split(as_samples(read_npy(section.path), what=repr(section.path)), section)
     else:

@@ -6,10 +6,17 @@ Imported only where figures are made, since matplotlib is slow to load.
 from undiffuse.figures.curves import bound_terms, reconstruction_curves
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
-from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, score_sections
+from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
+from undiffuse.figures.weights import (
+    line_potentials,
+    plane_potentials,
+    score_differences,
+    spectra,
+    weights_along_time,
+)
 
 __all__ = [
     "Pixels",
@@ -22,14 +29,18 @@ __all__ = [
     "image_grid",
     "image_rows",
     "langevin",
+    "line_potentials",
     "loss_against_time",
     "outcomes",
     "perceptron_weights",
     "pixel_histograms",
+    "plane_potentials",
     "potentials",
     "process",
     "reconstruction_curves",
     "save",
-    "score_sections",
+    "score_differences",
+    "spectra",
     "training_scheme",
+    "weights_along_time",
 ]

@@ -15,7 +15,7 @@ from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, pane
 
 if TYPE_CHECKING:
     from undiffuse.physics.breaking import Breaking
-    from undiffuse.physics.critical_times import CriticalTimes, Curve
+    from undiffuse.physics.transitions import CriticalTimes, Curve
 
 Floats = NDArray[np.float64]
 _SHADES = mpl.colormaps["viridis"]
@@ -131,24 +131,6 @@ def langevin(
             axis.plot(grid, density, color=MODEL)
             axis.set(title=f"$\\tau = {tau:.2f}$", xlabel="$x$", yticks=[])
         row[0].set(ylabel=name)
-    return figure
-
-
-@styled
-def score_sections(
-    m: Floats, exact: Mapping[float, Floats], others: Mapping[str, Mapping[float, Floats]], label: str
-) -> Figure:
-    """Scores along the magnetisation at several OU times: the exact one and others beside it."""
-    figure, axes = panels(1, len(exact), 2.7 * len(exact), 2.9)
-    styles = dict(zip(others, ((GAUSSIAN, "--"), (EMPIRICAL, "-."), (MODEL, "-"), (GREY, ":")), strict=False))
-    for axis, (tau, values) in zip(axes[0], exact.items(), strict=True):
-        axis.plot(m, values, color=DATA, lw=2.4, alpha=0.6, label="exact")
-        for name, curves in others.items():
-            axis.plot(m, curves[tau], color=styles[name][0], ls=styles[name][1], label=name)
-        axis.axhline(0, color=GREY, lw=0.5)
-        axis.set(title=f"$\\tau = {tau:.2f}$", xlabel="$m$")
-    axes[0, 0].set(ylabel=label)
-    axes[0, 0].legend(fontsize=7)
     return figure
 
 

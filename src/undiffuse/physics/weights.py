@@ -18,7 +18,7 @@ from undiffuse.bank import Bank
 from undiffuse.denoiser import Denoiser, GaussianDenoiser
 from undiffuse.errors import require
 from undiffuse.network import Autoencoder
-from undiffuse.physics.critical_times import stretched
+from undiffuse.physics.transitions import stretched
 from undiffuse.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
@@ -195,7 +195,7 @@ def _describe(
     between_J = _jacobian(bank, net, middle, t)
     lowest_between = np.linalg.eigvalsh((between_J + np.swapaxes(between_J, 1, 2)) / 2)[:, 0].mean()
     norms = np.linalg.norm(W, axis=1) * np.linalg.norm(A, axis=0)
-    cosine = np.sum(W * A.T, axis=1)[norms > 0] / norms[norms > 0]
+    cosine = np.sum(W * A.T, axis=1) / np.maximum(norms, 1e-300)
     axes = reference.axes[:, ::-1]
     data = np.eye(len(AW)) if link.axes is not None else axes
     q = leading.shape[1]
