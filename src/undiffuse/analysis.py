@@ -111,7 +111,7 @@ def analyse(
         "classes": "labels" if data.images is not None else "sides of the first principal axis",
         "exact": name,
         **found.as_dict(),
-        "bank_times": {key: asdict(value) for key, value in bank_times.items()},
+        "bank_times": {key: value.as_dict() for key, value in bank_times.items()},
         "bank_curves": {key: asdict(value) for key, value in bank.items()},
         "curvature_error": dict(zip(map(str, times), curvature.tolist(), strict=True)),
         "score_differences": {key: asdict(value) for key, value in scores.items()},
@@ -203,8 +203,9 @@ Panels = list[tuple[float, dict[str, Floats]]]
 
 
 def _shown_times(forward: ForwardProcess, speciation: float, count: int) -> list[int]:
-    """Times from well above the transition to well below it, latest first."""
+    """Times from well above the transition to well below it, latest first; round tau = 1 if there is none."""
     q = forward.schedule
+    speciation = 1.0 if np.isnan(speciation) else speciation
     top = min(speciation + 0.6, float(q.ou_time(q.T)))
     return sorted({q.time_at_ou(tau) for tau in np.linspace(max(0.3 * speciation, 0.05), top, count)}, reverse=True)
 

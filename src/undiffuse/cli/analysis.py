@@ -1,4 +1,4 @@
-"""analyse: a run's weights along diffusion time."""
+"""analyse and memorise: what a bank has learned, time by time and point by point."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from undiffuse import analysis
+from undiffuse import analysis, memorisation
 from undiffuse.cli.options import Json, answer, app
-from undiffuse.cli.physics import time_lines
+from undiffuse.cli.physics import time_line, time_lines
 from undiffuse.progress import progress
 from undiffuse.runs import RunFolder
 
@@ -40,8 +40,43 @@ def analyse(
         summary = analysis.analyse(folder, out or folder.path / "analysis", points, n, seed, update)
     lines = time_lines(summary)
     for name, value in summary["bank_times"].items():
-        lines.append(f"{name:20} {value['tau']:9.4f} +- {value['stderr']:.4f} {value['t']:12.1f}")
+        lines.append(time_line(name, value))
     lines += [summary["energy"], "quantity          changes fastest at t    OU time"]
     for name, value in sorted(summary["changes"].items(), key=lambda item: item[1]["tau"]):
         lines.append(f"{name:20} {value['t']:17d} {value['tau']:10.3f}")
     answer(json, summary, [*lines, f"page: {summary['page']}"])
+
+
+@app.command
+def memorise(
+    preset: str,
+    *,
+    n: Annotated[tuple[int, ...], Parameter(name=["-n", "--n"], negative=(), help="Training points of each twin.")],
+    hidden: Annotated[tuple[int, ...], Parameter(negative=(), help="Hidden units; the preset's by default.")] = (),
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", negative=(), help="Replace a setting, such as diffusion.T=100; may be repeated."),
+    ] = (),
+    samples: Annotated[int, Parameter(help="Samples compared.")] = 500,
+    workers: Annotated[int | None, Parameter(help="Worker processes; one per core by default.")] = None,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Train pairs of banks on disjoint halves and compare what they draw from the same noise.
+
+    Parameters
+    ----------
+    preset
+        Preset or TOML file.
+    seed
+        Seed of the split and of the samples.
+    """
+    with progress("training twins", "pairs") as update:
+        summary = memorisation.study(preset, set_, n, hidden, samples, seed, workers, update)
+    lines = ["     n  hidden   copies          of unseen data   twins apart      held-out gap"]
+    for t in summary["twins"]:
+        lines.append(
+            f"{t['n']:6d} {t['hidden']:7d}   {t['copies']:.3f} +- {t['copies_stderr']:.3f} {t['copies_of_data']:10.3f}"
+            f"        {t['apart']:.3f} +- {t['apart_stderr']:.3f} {100 * t['gap']:+9.1f} %"
+        )
+    answer(json, summary, lines)

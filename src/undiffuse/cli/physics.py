@@ -122,6 +122,14 @@ def critical_times(
     answer(json, summary, [*time_lines(summary), *summary.get("figures", [])])
 
 
+def time_line(name: str, time: dict[str, float | None]) -> str:
+    """Line of one critical time."""
+    if time["tau"] is None:
+        return f"{name:20}      none"
+    step = "past T" if time["t"] is None else f"{time['t']:.1f}"
+    return f"{name:20} {time['tau']:9.4f} +- {time['stderr']:.4f} {step:>12}"
+
+
 def time_lines(summary: dict[str, Any]) -> list[str]:
     """Lines of a table of critical times, each with its criterion."""
     covariance = summary["covariance"]
@@ -132,7 +140,7 @@ def time_lines(summary: dict[str, Any]) -> list[str]:
         "criterion                  OU time             step t   against covariance",
     ]
     for name, time in {"covariance": covariance["time"], **summary["times"]}.items():
-        line = f"{name:20} {time['tau']:9.4f} +- {time['stderr']:.4f} {time['t']:12.1f}"
+        line = time_line(name, time)
         if name in summary["agreement"]:
             gap = summary["agreement"][name]
             line += f"   {100 * gap['relative']:+.1f} +- {100 * gap['stderr']:.1f} %"

@@ -166,8 +166,8 @@ def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve
     top = max(curves["excess entropy"].value)
     right.set_ylim(-1.5 * top, 1.5 * top)
     for axis in (left, middle):
-        axis.axvline(found.covariance.time.tau, color=DATA, lw=1, ls=":", label="covariance criterion")
-    right.axvline(times["collapse"].tau, color=DATA, lw=1, ls=":", label="collapse")
+        _mark(axis, found.covariance.time.tau, "covariance criterion")
+    _mark(right, times["collapse"].tau, "collapse")
     left.set(ylabel="end in the same class", title="classes decided")
     middle.set(ylabel="curvature of the reverse potential", title="between the class means")
     right.set(ylabel="nats per dimension", title="training points told apart")
@@ -175,6 +175,11 @@ def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve
         axis.set(xlabel="OU time $\\tau$", xlim=(0, min(3.5, max(curves["cloning"].tau))))
         axis.legend(fontsize=7)
     return figure
+
+
+def _mark(axis: Axes, tau: float, label: str) -> None:
+    if not np.isnan(tau):
+        axis.axvline(tau, color=DATA, lw=1, ls=":", label=label)
 
 
 def _curve(axis: Axes, curve: Curve, colour: str, style: str, label: str) -> None:

@@ -44,7 +44,8 @@ def weights_along_time(rows: Sequence[Row], speciation: float) -> Figure:
             axis.plot(tau, [getattr(row, name) for row in rows], color=colour, marker=".", ms=3, lw=1, label=label)
         for seam in seams:
             axis.axvline(seam, color=GREY, lw=0.6, alpha=0.6)
-        axis.axvline(speciation, color=DATA, lw=1, ls=":")
+        if not np.isnan(speciation):
+            axis.axvline(speciation, color=DATA, lw=1, ls=":")
         axis.set(title=title, xlabel="OU time $\\tau$", xscale="log")
         if logarithmic:
             axis.set(yscale="log")

@@ -37,11 +37,18 @@ LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not tell
 
 @dataclass(frozen=True)
 class Time:
-    """A critical time with its standard error, in OU time and in steps; NaN where the curve never crosses."""
+    """A critical time with its standard error, in OU time and in steps; NaN where there is none."""
 
     tau: float
     stderr: float
     t: float
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return the numbers by name, None for those that are NaN."""
+        return {name: None if np.isnan(value) else value for name, value in asdict(self).items()}
+
+
+NEVER = Time(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -91,20 +98,22 @@ class Covariance:
 
     @property
     def applies(self) -> bool:
-        """Whether the eigenvector points from class to class."""
-        return self.overlap >= LOW_OVERLAP
+        """Whether there is such a time, and the eigenvector points from class to class."""
+        return self.overlap >= LOW_OVERLAP and not np.isnan(self.time.tau)
 
 
 def covariance_criterion(classes: Classes, forward: ForwardProcess) -> Covariance:
-    """Speciation time from the largest eigenvalue of the covariance, and its overlap with the class means."""
+    """Speciation time from the largest eigenvalue of the covariance, and its overlap with the class means.
+
+    There is no such time where the noise is larger than the data, ``s^2 >= Lambda``.
+    """
     centred = classes.x - classes.x.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
     top = vectors[:, -1]
     squares = (centred @ top) ** 2
     stderr = float(squares.std(ddof=1) / np.sqrt(len(squares)))
     inverse = float(values[-1]) / forward.noise_scale**2
-    require(inverse > 1, f"the largest variance, {values[-1]:.3g}, lies below that of the noise: nothing to decide")
-    time = _time(0.5 * np.log(inverse), stderr / (2 * float(values[-1])), forward)
+    time = NEVER if inverse <= 1 else _time(0.5 * np.log(inverse), stderr / (2 * float(values[-1])), forward)
     return Covariance(time, float(values[-1]), stderr, float(abs(top @ classes.direction[0])))
 
 
@@ -130,7 +139,7 @@ class Curve:
         above = value > level
         changes = np.flatnonzero(above[1:] != above[:-1])
         if not changes.size:
-            return Time(float("nan"), float("nan"), float("nan"))
+            return NEVER
         middle = int(changes[-1])
         span = slice(max(0, middle + 1 - nearby // 2), middle + 1 + nearby // 2)
         x, y, w = tau[span], value[span] - level, 1 / np.maximum(stderr[span], 1e-6)
@@ -228,6 +237,8 @@ class CriticalTimes:
         out = {}
         for name in ("potential", "cloning", "uturn"):
             time = self.times[name]
+            if np.isnan(time.tau) or np.isnan(base.tau):
+                continue
             ratio = time.tau / base.tau
             out[name] = (ratio - 1, abs(ratio) * float(np.hypot(time.stderr / time.tau, base.stderr / base.tau)))
         return out
@@ -235,8 +246,9 @@ class CriticalTimes:
     def as_dict(self) -> dict[str, object]:
         """Return everything by name."""
         return {
-            "covariance": asdict(self.covariance) | {"applies": self.covariance.applies},
-            "times": {name: asdict(time) for name, time in self.times.items()},
+            "covariance": asdict(self.covariance)
+            | {"time": self.covariance.time.as_dict(), "applies": self.covariance.applies},
+            "times": {name: time.as_dict() for name, time in self.times.items()},
             "agreement": {name: {"relative": a, "stderr": b} for name, (a, b) in self.agreement().items()},
             "curves": {name: asdict(curve) for name, curve in self.curves.items()},
         }
