@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 from sklearn.linear_model import Perceptron as SkPerceptron
 
-from undiffuse import UserError, datasets
-from undiffuse.baselines import Perceptron, gaussian_samples, mixture_samples
+import undiffuse as ud
+from undiffuse import UserError, datasets, experiments
+from undiffuse.baselines import Perceptron, gaussian_samples, mardia, mixture_samples
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,39 @@ def test_mixture_samples_lie_in_the_clusters_of_the_data(rng):
 def test_a_mixture_of_more_clusters_than_samples_is_refused():
     with pytest.raises(UserError, match="5 samples do not make 20 clusters"):
         mixture_samples(np.zeros((5, 2)), 3)
+
+
+def test_mardias_statistics_are_standard_for_gaussian_samples():
+    """Up to terms of order 1/n, here 0.1. 300 sets of 500 samples of 4 correlated variables: z has mean 0 and variance 1, 5 % of p lie below 5 %."""
+    rng = np.random.default_rng(5)
+    mix = rng.standard_normal((4, 4))
+    found = [mardia(rng.standard_normal((500, 4)) @ mix) for _ in range(300)]
+    z = np.array([m.kurtosis_z for m in found])
+    assert z.mean() == pytest.approx(0, abs=4 / np.sqrt(300) + 0.1)
+    assert z.std() == pytest.approx(1, abs=4 / np.sqrt(600) + 0.05)
+    assert np.mean([m.skewness_p < 0.05 for m in found]) == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 300))
+
+
+def test_mardias_skewness_is_the_norm_of_the_third_moment_tensor():
+    rng = np.random.default_rng(6)
+    x = rng.exponential(size=(300, 3))
+    z = (x - x.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T, bias=True))).T
+    third = np.einsum("ni,nj,nk->ijk", z, z, z) / 300
+    assert mardia(x).skewness_p == pytest.approx(chi2.sf(300 * np.sum(third**2) / 6, 10), rel=1e-6)
+
+
+@pytest.mark.parametrize("data", ["spiral", "digits"])
+def test_the_linear_model_gives_gaussians_whatever_the_data(data):
+    """1,000 samples: data more than 10 standard errors from a Gaussian's kurtosis, samples within 4."""
+    small = ["data.n=1000", "data.held_out=50"] if data == "digits" else []
+    preset = "spiral-2pi" if data == "spiral" else "mnist-01-quick"
+    found = experiments.linear_model(preset, small, 1000, 10, 0, None)["normality"]
+    assert abs(found["data"]["kurtosis_z"]) > 10
+    assert abs(found["linear model"]["kurtosis_z"]) < 4
+    assert found["linear model"]["skewness_p"] > 1e-4
+
+
+def test_normality_of_too_few_or_flat_samples_is_refused():
+    for x, message in ((np.eye(4), "too few"), (np.ones((30, 2)), "do not vary")):
+        with pytest.raises(ud.UserError, match=message):
+            mardia(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse import config as configuration
-from undiffuse import datasets, physics
+from undiffuse import datasets, physics, reverse
+from undiffuse.baselines import mardia
 from undiffuse.datasets.sources import Dataset
-from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser
+from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
 from undiffuse.errors import require
 from undiffuse.files import make_folder, write_file
 from undiffuse.forward import ForwardProcess
@@ -24,12 +26,14 @@ from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.physics.langevin import forward_langevin, reverse_langevin
 from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
 from undiffuse.physics.transitions import Classes
+from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder
 from undiffuse.schedule import NoiseSchedule
 from undiffuse.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
+LINEAR_STEPS = 50  # a linear model solves a system as large as the data at each
 
 
 def curie_weiss(
@@ -210,6 +214,44 @@ def critical_times(
         from undiffuse import figures
 
         keep(out, summary, {"critical_times": figures.critical_times(found)})
+    return summary
+
+
+def linear_model(
+    preset: str,
+    changes: Sequence[str],
+    n: int,
+    components: int,
+    seed: int,
+    out: Path | None,
+    on_progress: OnProgress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Sample with the linear model of Annex II and test data and samples for normality."""
+    settings = configuration.load(preset, list(changes))
+    data, forward = datasets.load(settings), settings.forward()
+    n, k = min(n, len(data.train)), min(components, data.dim)
+    model = LinearDenoiser.from_data(data.train, forward, seed=seed)
+    steps, made = min(forward.T, LINEAR_STEPS), 0
+
+    def step(count: int) -> None:
+        nonlocal made
+        made += count
+        on_progress(made // steps, n)
+
+    samples = reverse.sample(model, n, Sampler(steps=steps), seed, step)
+    clouds = {"data": data.train[:n], "linear model": samples}
+    summary: dict[str, Any] = {
+        "preset": preset,
+        "samples": n,
+        "components": k,
+        "normality": {name: asdict(mardia(x, k)) for name, x in clouds.items()},
+    }
+    if out is not None:
+        from undiffuse import figures
+
+        _, axes = np.linalg.eigh(np.cov(data.train.T))
+        plane = {name: (x - data.train.mean(axis=0)) @ axes[:, ::-1][:, :2] for name, x in clouds.items()}
+        keep(out, summary, {"linear_model": figures.linear_model(plane)})
     return summary
 
 

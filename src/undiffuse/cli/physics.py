@@ -1,4 +1,4 @@
-"""Experiments of statistical physics: physics curie-weiss, langevin, critical-times."""
+"""Experiments that need no training: physics curie-weiss, langevin, critical-times; linear."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from undiffuse.progress import progress
 physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
 app.command(physics)
 
+Settings = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative=(), help="Replace a setting, such as data.digits=[3,8]; may be repeated."),
+]
 Folder = Annotated[
     Path | None, Parameter(help="Folder for the figures and summary.json; files of the same names are replaced.")
 ]
@@ -98,10 +102,7 @@ def langevin(
 def critical_times(
     data: str,
     *,
-    set_: Annotated[
-        tuple[str, ...],
-        Parameter(name="--set", negative=(), help="Replace a setting, such as data.digits=[3,8]; may be repeated."),
-    ] = (),
+    set_: Settings = (),
     n: Annotated[int, Parameter(name=["-n", "--n"], help="Samples behind each point of a curve.")] = 1000,
     points: Annotated[int, Parameter(help="Times at which curves are taken.")] = 40,
     out: Folder = None,
@@ -146,3 +147,34 @@ def time_lines(summary: dict[str, Any]) -> list[str]:
             line += f"   {100 * gap['relative']:+.1f} +- {100 * gap['stderr']:.1f} %"
         lines.append(line)
     return lines
+
+
+@app.command
+def linear(
+    preset: str,
+    *,
+    set_: Settings = (),
+    n: Annotated[int, Parameter(name=["-n", "--n"], help="Samples.")] = 2000,
+    components: Annotated[int, Parameter(help="Leading components on which normality is tested.")] = 10,
+    out: Folder = None,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Sample with the linear model of Annex II: whatever the data, a Gaussian comes out.
+
+    Parameters
+    ----------
+    preset
+        Preset or TOML file that names the data and the schedule.
+    seed
+        Seed of all noise.
+    """
+    with progress("sampling", "samples") as update:
+        summary = experiments.linear_model(preset, set_, n, components, seed, out, update)
+    lines = [f"Mardia's test on {summary['components']} components of {summary['samples']} samples"]
+    for name, m in summary["normality"].items():
+        lines.append(
+            f"{name:14} kurtosis {m['kurtosis_z']:+9.2f} standard errors off a Gaussian's (p = {m['kurtosis_p']:.2g}); "
+            f"skewness p = {m['skewness_p']:.2g}"
+        )
+    answer(json, summary, [*lines, *summary.get("figures", [])])

@@ -3,7 +3,7 @@
 Imported only where figures are made, since matplotlib is slow to load.
 """
 
-from undiffuse.figures.curves import bound_terms, reconstruction_curves
+from undiffuse.figures.curves import bound_terms, linear_model, reconstruction_curves
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
 from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials
@@ -30,6 +30,7 @@ __all__ = [
     "image_rows",
     "langevin",
     "line_potentials",
+    "linear_model",
     "loss_against_time",
     "outcomes",
     "perceptron_weights",

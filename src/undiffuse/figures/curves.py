@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from undiffuse.figures.style import EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
 
 Floats = NDArray[np.float64]
 _COLOURS = {"bank": MODEL, "gaussian": GAUSSIAN, "empirical": EMPIRICAL}
@@ -48,4 +48,21 @@ def reconstruction_curves(curves: Mapping[str, Mapping[str, Floats]], times: Flo
             axis.fill_between(times, value - band, value + band, color=colour, alpha=0.2, lw=0)
         axis.set(xlabel="reconstructed from $t$", ylabel=label)
     axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+@styled
+def linear_model(clouds: Mapping[str, Floats]) -> Figure:
+    """Clouds in the plane of the two leading components, and their first coordinate with a normal curve over it."""
+    figure, axes = panels(1, 2 * len(clouds), 2.9 * 2 * len(clouds), 2.8)
+    for (name, x), (plane, line) in zip(clouds.items(), axes[0].reshape(-1, 2), strict=True):
+        colour = DATA if name == "data" else GAUSSIAN
+        plane.scatter(x[:, 0], x[:, 1], s=2, color=colour, alpha=0.5, linewidths=0, rasterized=True)
+        plane.set(title=name, xlabel="first component", ylabel="second component")
+        line.hist(x[:, 0], 50, density=True, color=colour, alpha=0.4)
+        at = np.linspace(x[:, 0].min(), x[:, 0].max(), 200)
+        normal = np.exp(-((at - x[:, 0].mean()) ** 2) / (2 * x[:, 0].var())) / np.sqrt(2 * np.pi * x[:, 0].var())
+        line.plot(at, normal, color=MODEL, label="normal")
+        line.set(title=name, xlabel="first component", yticks=[])
+        line.legend(fontsize=7)
     return figure
