@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import brentq
 
 from undiffuse.denoiser import Denoiser, EmpiricalDenoiser
 from undiffuse.errors import UserError, require
@@ -133,21 +135,22 @@ class Curve:
         value, stderr = zip(*points, strict=True)
         return Curve(tuple(times), taus, tuple(map(float, value)), tuple(map(float, stderr)))
 
-    def crossing(self, level: float, forward: ForwardProcess, nearby: int = 4) -> Time:
-        """Where the curve crosses ``level``: a weighted straight line through the points around its last crossing."""
-        tau, value, stderr = (np.array(a) for a in (self.tau, self.value, self.stderr))
-        above = value > level
+    def crossing(self, level: float, forward: ForwardProcess) -> Time:
+        """Where the curve crosses ``level`` for the last time: on the monotone cubic through its points.
+
+        The error is that of the curve's height there, from the two points beside it, over its slope.
+        """
+        tau, height, stderr = (np.array(a) for a in (self.tau, self.value, self.stderr))
+        above = height > level
         changes = np.flatnonzero(above[1:] != above[:-1])
         if not changes.size:
             return NEVER
-        middle = int(changes[-1])
-        span = slice(max(0, middle + 1 - nearby // 2), middle + 1 + nearby // 2)
-        x, y, w = tau[span], value[span] - level, 1 / np.maximum(stderr[span], 1e-6)
-        (slope, offset), spread = np.polyfit(x, y, 1, w=w, cov="unscaled")
-        at = -offset / slope
-        # Error of the root of a straight line: that of its height there, over its slope.
-        height = np.sqrt(spread[0, 0] * at**2 + 2 * spread[0, 1] * at + spread[1, 1])
-        return _time(at, float(height / abs(slope)), forward)
+        i = int(changes[-1])
+        curve = PchipInterpolator(tau, height - level)
+        at = float(brentq(curve, tau[i], tau[i + 1]))
+        share = (at - tau[i]) / (tau[i + 1] - tau[i])
+        error = np.hypot((1 - share) * stderr[i], share * stderr[i + 1])
+        return _time(at, float(error / abs(curve.derivative()(at))), forward)
 
 
 def class_curves(
