@@ -78,11 +78,24 @@ def curie_weiss(
 
         drawn = {
             "11_potentials": figure_11(models[-1]),
-            "symmetry_breaking": figures.breaking(results),
-            "outcomes": figures.outcomes(results),
+            "symmetry_breaking": figures.breaking(
+                results, [_theory(m, r.tau) for m, r in zip(models, results, strict=True)]
+            ),
+            "outcomes": figures.outcomes(results, [(m.sums / m.N, np.exp(m.log_law)) for m in models]),
         }
         keep(out, summary, drawn)
     return summary
+
+
+def _theory(model: CurieWeiss, taus: Sequence[float]) -> dict[str, Floats]:
+    """Smooth curves of the infinite system (of these spins for the cumulant in a field) over a range of times."""
+    tau = np.linspace(min(taus), max(taus), 80)
+    return {
+        "tau": tau,
+        "scaling": model.scaling_variable(tau),
+        "binder": model.binder(tau) if model.h == 0 else model.binder_exact(tau),
+        "cloning": model.cloning(tau),
+    }
 
 
 def figure_11(model: CurieWeiss) -> Any:

@@ -42,8 +42,8 @@ def potentials(
         xlabel="$\\mu = \\sum_i x_i/\\sqrt{N}$",
         ylabel="$V - \\min V$",
     )
-    left.set_ylim(0, np.median([V.max() - V.min() for V in general.values()]) * 0.9)
-    left.legend(fontsize=8)
+    left.set_ylim(0, 1.6 * (next(iter(general.values()))[len(mu) // 2] - next(iter(general.values())).min()))
+    left.legend(fontsize=8, loc="upper center", ncols=2)
     for colour, (name, (tau, V)) in zip((MODEL, GAUSSIAN), limits.items(), strict=True):
         right.plot(mu, V - V.min(), color=colour, label=f"{name}, $\\tau = {tau:.2f}$")
     right.set(title="the two limits (thesis, Figure 11)", xlabel="$\\mu$", ylabel="$V - \\min V$")
@@ -52,17 +52,22 @@ def potentials(
 
 
 @styled
-def breaking(results: Sequence[Breaking]) -> Figure:
-    """Binder cumulant and cloning probability against tau and against the scaling variable, theory over points."""
+def breaking(results: Sequence[Breaking], theory: Sequence[Mapping[str, Floats]]) -> Figure:
+    """Binder cumulant and cloning probability against tau and against the scaling variable, theory under points.
+
+    ``theory[i]`` holds ``tau``, ``scaling``, ``binder`` and ``cloning`` of the infinite system for ``results[i]``.
+    """
     figure, axes = panels(2, 2, 8.6, 6.2)
     colours = _SHADES(np.linspace(0.05, 0.8, len(results)))
-    for colour, result in zip(colours, results, strict=True):
-        for row, (curve, copies) in enumerate(((result.binder, ()), (result.cloning, (result.uturn,)))):
-            for axis, x in zip(axes[row], (result.tau, result.scaling), strict=True):
-                axis.plot(x, curve.theory, color=colour, lw=1)
-                axis.plot(x, curve.exact, color=colour, lw=0.8, ls=":")
+    for colour, result, smooth in zip(colours, results, theory, strict=True):
+        for column, x in enumerate(("tau", "scaling")):
+            at = getattr(result, x)
+            for row, name in enumerate(("binder", "cloning")):
+                axis, curve = axes[row, column], getattr(result, name)
+                axis.plot(smooth[x], smooth[name], color=colour, lw=1)
+                axis.plot(at, curve.exact, color=colour, ls="", marker="_", ms=9)
                 axis.errorbar(
-                    x,
+                    at,
                     curve.value,
                     2 * np.array(curve.stderr),
                     color=colour,
@@ -71,10 +76,10 @@ def breaking(results: Sequence[Breaking]) -> Figure:
                     lw=1,
                     label=f"$N = {result.N}$",
                 )
-                for other in copies:
-                    axis.errorbar(
-                        x, other.value, 2 * np.array(other.stderr), color=colour, fmt="s", ms=3, lw=1, mfc="white"
-                    )
+            turn = result.uturn
+            axes[1, column].errorbar(
+                at, turn.value, 2 * np.array(turn.stderr), color=colour, fmt="s", ms=4, lw=1, mfc="none"
+            )
     for axis in axes[0]:
         axis.set(ylabel="Binder cumulant of $\\mu_\\tau$")
     for axis in axes[1]:
@@ -82,32 +87,28 @@ def breaking(results: Sequence[Breaking]) -> Figure:
         axis.axhline(0.5, color=GREY, lw=0.6)
     for row in axes:
         row[0].set(xlabel="OU time $\\tau$")
-        row[1].set(xlabel="$\\log(N e^{-2\\tau})$")
+        row[1].set(xlabel="$\\log(N e^{-2\\tau})$", ylabel="")
         row[1].invert_xaxis()
     axes[0, 0].legend(fontsize=8)
-    axes[0, 1].set(title="large N: lines; these N: dotted; bars: two standard errors", ylabel="")
-    axes[1, 1].set(title="filled: two copies from one state; open: U-turns from data", ylabel="")
+    axes[0, 1].set(title="lines: large N; dashes: these N; bars: two standard errors")
+    axes[1, 1].set(title="filled: two copies from one state; open: U-turns from data")
     return figure
 
 
 @styled
-def outcomes(results: Sequence[Breaking]) -> Figure:
-    """Magnetisation where trajectories from noise end, with the exact law of the equilibrium beside it."""
-    from undiffuse.physics.curie_weiss import CurieWeiss
-
+def outcomes(results: Sequence[Breaking], laws: Sequence[tuple[Floats, Floats]]) -> Figure:
+    """Magnetisation where trajectories from noise end; ``laws[i]`` are its values at equilibrium, and their weights."""
     figure, axes = panels(1, len(results), 2.9 * len(results), 2.7)
-    for axis, result in zip(axes[0], results, strict=True):
-        model = CurieWeiss(result.N, result.beta, result.h)
-        m, law = model.sums / model.N, np.exp(model.log_law)
-        width = max(1, model.N // 40)
-        edges = np.arange(-1 - 1 / model.N, 1 + 2 * width / model.N, 2 * width / model.N)
+    for axis, result, (m, law) in zip(axes[0], results, laws, strict=True):
+        width = 2 / result.N * max(1, result.N // 40)
+        edges = np.arange(-1 - 1 / result.N, 1 + width, width)
         axis.hist(result.magnetisation, edges, density=True, color=MODEL, alpha=0.45, label="reverse trajectories")
         axis.stairs(
             np.histogram(m, edges, weights=law)[0] / np.diff(edges), edges, color=DATA, label="equilibrium (26)"
         )
         axis.set(
             title=f"$N = {result.N}$, up: {result.plus:.3f} $\\pm$ {result.plus_stderr:.3f} ({result.plus_exact:.3f})",
-            xlabel="magnetisation $\\sum_i x_i/N$",
+            xlabel="magnetisation",
         )
     axes[0, 0].set(ylabel="density")
     axes[0, 0].legend(fontsize=7)

@@ -170,11 +170,12 @@ def symmetry_breaking(
     states = dict(_watched(walk, n, on_step, keep={0, *(t + ahead for t in times)}))
     cumulants, cloning, uturn, cloned = [], [], [], []
     for t in times:
-        state = states[t + ahead]
-        cumulants.append(_cumulant(state.sum(axis=1) / np.sqrt(model.N)))
-        cloning.append(_same(back(state, t, 1), back(state, t, 2)))
+        cumulants.append(_cumulant(states[t + ahead].sum(axis=1) / np.sqrt(model.N)))
         x0 = model.sample(n, rng)
-        uturn.append(_same(_signs(x0), back(forward.jump(x0, t, rng.standard_normal(x0.shape)), t, 3)))
+        x_t = forward.jump(x0, t, rng.standard_normal(x0.shape))
+        one, other = back(x_t, t, 1), back(x_t, t, 2)
+        cloning.append(_same(one, other))
+        uturn.append(_same(_signs(x0), one))
         x_t = forward.jump(model.sample(n, rng), t, rng.standard_normal(x0.shape))
         cloned.append(_cloning_of_draws(exact, x_t, t, rng))
     ends = states[0].sum(axis=1) / model.N
