@@ -100,6 +100,17 @@ def test_approximate_scores_err_with_the_expected_powers_of_N():
     assert powers["large-time"] == pytest.approx(-0.5, abs=0.08)
 
 
+def test_two_state_score_keeps_the_states_weights_in_a_field(rng):
+    """2,000 spins, noise scale 0.7: x0_hat of each spin within 0.02 of the exact one where both states compete."""
+    model = CurieWeiss(2000, 1.5, 0.8)
+    tau = 0.5 * np.log(2000 * model.m_star**2 / 4)
+    forward = ud.ForwardProcess(ud.NoiseSchedule.at_ou_times([tau - np.log(0.7), tau + 1]), 0.7)
+    x = forward.jump(model.sample(100, rng), 1, rng.standard_normal((100, 2000)))
+    exact, other = (CurieWeissDenoiser(forward, model, m).spin_means(x, 1) for m in ("exact", "two-state"))
+    np.testing.assert_allclose(other, exact, atol=0.02)
+    assert exact.mean() > 0.2
+
+
 def test_magnetisation_solves_its_equation():
     for beta in (1.0001, 1.5, 5.0, 40.0):
         m = CurieWeiss(10, beta).m_star
@@ -161,7 +172,8 @@ def test_marginal_turns_bimodal_at_its_critical_time():
 def test_cloning_at_the_marginal_transition_is_775_thousandths():
     assert cloning_probability(1.0) == pytest.approx(0.775, abs=5e-4)
     assert cloning_probability(0.0) == pytest.approx(0.5, abs=1e-9)
-    assert cloning_probability(8.0) == pytest.approx(1.0, abs=1e-9)
+    for ratio in (8.0, 50.0, 1e5):
+        assert cloning_probability(ratio) == pytest.approx(1.0, abs=1e-9)
 
 
 def test_moments_of_the_diffused_magnetisation_equal_enumeration_and_quadrature():
@@ -217,6 +229,11 @@ def test_a_denoiser_without_two_states_breaks_nothing():
         (lambda: CurieWeiss(10, float("nan")), "wanted a positive inverse temperature"),
         (lambda: CurieWeiss(10, 0.9).m_star, "needs beta > 1"),
         (lambda: CurieWeiss(10, 1.5, 20.0).require_two_states(), "leaves one of the two states a share of"),
+        (lambda: CurieWeiss(10, 1.5, 0.2).critical_time("marginal"), "known at h = 0 only"),
+        (
+            lambda: CurieWeissDenoiser(diffusion(), CurieWeiss(10), "large-time").posterior_samples(None, 1, 2, None),
+            "knows means only",
+        ),
         (lambda: CurieWeiss(10).critical_time("binder"), "unknown criterion 'binder'"),
         (lambda: CurieWeiss(2, 1.05).critical_time("marginal"), "too few spins"),
         (lambda: CurieWeissDenoiser(diffusion(), CurieWeiss(10), "mean"), "unknown method 'mean'"),

@@ -152,5 +152,5 @@ def test_changes_leave_out_seams_of_the_recipe(rng):
 
     quiet = [replace(rows[0], t=t, tau=0.3 + 0.1 * t, norm_W=w) for t, w in ((1, 1.0), (2, 1.1), (3, 3.0), (4, 3.1))]
     assert followed.changes(quiet)["norm_W"][0] == 2
-    seam = [replace(row, inputs=5 if row.t < 3 else 9) for row in quiet]
+    seam = [replace(row, seam=row.t == 2) for row in quiet]
     assert followed.changes(seam)["norm_W"][0] != 2

@@ -18,7 +18,7 @@ from undiffuse import physics, reverse
 from undiffuse.datasets import Dataset
 from undiffuse.denoiser import Denoiser, EmpiricalDenoiser
 from undiffuse.errors import require
-from undiffuse.experiments import classes_of, keep
+from undiffuse.experiments import class_rule, classes_of, keep, kind_of_classes
 from undiffuse.files import write_file
 from undiffuse.forward import ForwardProcess
 from undiffuse.model import Diffusion
@@ -77,11 +77,13 @@ def analyse(
         If the run is unfinished or its data hold a single class.
     """
     require(points >= 8, f"points = {points}: wanted at least 8 times")
+    require(run.config.diffusion.T >= 8, f"T = {run.config.diffusion.T}: wanted at least 8 times to follow")
     start = time.monotonic()
     data, model = run_data(run), Diffusion.load(run)
     forward, reference = model.forward, run.reference()
     training, held_out = classes_of(data)
     n = min(n, len(held_out.x))
+    require(n >= 50, f"n = {n}: wanted at least 50 held-out samples")
     times = transitions.spread_times(forward, points)
     around = times[:: max(1, points // 20)]
     done, total = 0, 4 + 2 * len(around) + len(times)
@@ -92,23 +94,24 @@ def analyse(
         on_progress(done, total)
 
     found = physics.critical_times(training, held_out, forward, reference, points, n, seed, step)
-    turn = _uturn_curve(run, data, model, training, held_out, around, n, seed, step)
+    turn = _uturn_curve(run, data, model, held_out, around, n, seed, step)
     name, exact = exact_of(data, forward)
     bank = {
         "uturn": turn,
         "potential": transitions.potential_curve(model, held_out, times, min(n, 200), seed),
     }
     bank_times = {
-        "bank uturn": turn.crossing(transitions.CLONED, forward),
+        "bank uturn": turn.crossing(transitions.cloned_level(held_out), forward),
         "bank potential": bank["potential"].crossing(0.0, forward),
     }
     scores = _score_differences(model, exact, held_out, around, min(n, 200), seed, step)
     _, middle = held_out.direction
     rows, spectra = followed.follow(model.bank, reference, held_out.x, middle, times, seed=seed, on_time=step)
-    curvature = np.array(bank["potential"].value) - np.array(found.curves["potential"].value)
+    exact_potential = transitions.potential_curve(exact, held_out, times, min(n, 200), seed)
+    curvature = np.array(bank["potential"].value) - np.array(exact_potential.value)
     summary: dict[str, Any] = {
         "run": str(run.path),
-        "classes": "labels" if data.images is not None else "sides of the first principal axis",
+        "classes": kind_of_classes(data),
         "exact": name,
         **found.as_dict(),
         "bank_times": {key: value.as_dict() for key, value in bank_times.items()},
@@ -123,17 +126,17 @@ def analyse(
 
     speciation = found.covariance.time
     drawn = {
-        "critical_times": figures.critical_times(found, {"bank": bank}),
+        "critical_times": figures.critical_times(found, transitions.cloned_level(training), {"bank": bank}),
         "scores": figures.score_differences(scores),
         "weights": figures.weights_along_time(rows, speciation.tau),
         "spectra": figures.spectra(spectra, [row.tau for row in rows]),
         "line_potentials": figures.line_potentials(
             *_line_potentials(model, name, exact, held_out, speciation.tau, seed)
         ),
-        "plane_potentials": figures.plane_potentials(
-            *_plane_potentials(model, name, exact, reference.axes, held_out, speciation.tau, seed)
-        ),
     }
+    if data.dim > 1:
+        plane = _plane_potentials(model, name, exact, reference.axes, held_out, speciation.tau, seed)
+        drawn["plane_potentials"] = figures.plane_potentials(*plane)
     summary["seconds"] = round(time.monotonic() - start, 2)
     keep(out, summary, drawn)
     _write_tables(out, rows, spectra)
@@ -146,7 +149,6 @@ def _uturn_curve(
     run: RunFolder,
     data: Dataset,
     model: Diffusion,
-    training: transitions.Classes,
     held_out: transitions.Classes,
     times: Sequence[int],
     n: int,
@@ -154,11 +156,7 @@ def _uturn_curve(
     on_time: Callable[[], None],
 ) -> transitions.Curve:
     """Share of held-out samples whose class a U-turn through the bank keeps."""
-    reader = None if data.images is None else readers_of(run, data).strict
-
-    def read(x: Floats) -> NDArray[np.integer]:
-        return transitions.Classes.sides(x, training.x).labels if reader is None else reader.read(x)
-
+    read = class_rule(data) if data.images is None else readers_of(run, data).strict.read
     forward, x0, labels = model.forward, held_out.x[:n], held_out.labels[:n]
     points = []
     for t in times:
@@ -309,7 +307,7 @@ def _page(run: RunFolder, out: Path, summary: dict[str, Any], rows: Sequence[fol
         gap = summary["agreement"].get(name, {"relative": None, "stderr": None})
         times.append({"name": name, **value, "relative": gap["relative"], "relative_stderr": gap["stderr"]})
     changed = [{"name": name.replace("_", " "), **value} for name, value in summary["changes"].items()]
-    seams = ", ".join(f"t = {a.t} to {b.t}" for a, b in pairwise(rows) if a.inputs != b.inputs)
+    seams = ", ".join(f"t = {a.t} to {b.t}" for a, b in pairwise(rows) if a.seam)
     return render(
         "analysis",
         captioned(out, _CAPTIONS),

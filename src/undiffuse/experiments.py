@@ -20,6 +20,7 @@ from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser, LinearDenois
 from undiffuse.errors import require
 from undiffuse.files import make_folder, write_file
 from undiffuse.forward import ForwardProcess
+from undiffuse.physics import transitions
 from undiffuse.physics.breaking import symmetry_breaking
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
@@ -30,6 +31,7 @@ from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder
 from undiffuse.schedule import NoiseSchedule
 from undiffuse.streams import Purpose, stream
+from undiffuse.workflow import run_data
 
 Floats = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
@@ -54,6 +56,7 @@ def curie_weiss(
     for model in models:
         model.require_two_states()
     start = time.monotonic()
+    errors = score_errors(beta, h, seed=seed)
     results = []
     for i, model in enumerate(models):
         results.append(symmetry_breaking(model, n=n, points=points, seed=seed))
@@ -70,7 +73,7 @@ def curie_weiss(
         "results": [{k: v for k, v in r.as_dict().items() if k != "magnetisation"} for r in results],
         "within_two_stderr": float(np.mean(np.abs(deviations) <= 2)),
         "largest_deviation": float(np.abs(deviations).max()),
-        "score_errors": score_errors(beta, h, seed=seed),
+        "score_errors": errors,
     }
     summary["seconds"] = round(time.monotonic() - start, 2)
     if out is not None:
@@ -88,12 +91,12 @@ def curie_weiss(
 
 
 def _theory(model: CurieWeiss, taus: Sequence[float]) -> dict[str, Floats]:
-    """Smooth curves of the infinite system (of these spins for the cumulant in a field) over a range of times."""
+    """Smooth curves of the infinite system over a range of times."""
     tau = np.linspace(min(taus), max(taus), 80)
     return {
         "tau": tau,
         "scaling": model.scaling_variable(tau),
-        "binder": model.binder(tau) if model.h == 0 else model.binder_exact(tau),
+        "binder": model.binder(tau),
         "cloning": model.cloning(tau),
     }
 
@@ -103,7 +106,7 @@ def figure_11(model: CurieWeiss) -> Any:
     from undiffuse import figures
 
     tau = model.critical_time("potential")
-    times = [tau - 1.0, tau - 0.4, tau, tau + 1.0]
+    times = [0.6 * tau, 0.85 * tau, tau, tau + 1.0]
     # The grid reaches past the wells at the earliest of these times.
     mu = np.linspace(-1, 1, 601) * 3.0 * model.m_star * np.sqrt(model.N) * np.exp(-times[0])
     limits = {
@@ -124,6 +127,10 @@ def score_errors(
     still compete.
     """
     errors: dict[str, list[float]] = {"two-state": [], "large-time": []}
+    smallest = CurieWeiss(min(sizes), beta, h)
+    require(
+        smallest.N * smallest.m_star**2 > 8, f"beta = {beta:g} is too near 1 to compare scores at {smallest.N} spins"
+    )
     for N in sizes:
         model = CurieWeiss(N, beta, h)
         tau = 0.5 * np.log(N * model.m_star**2 / 4)
@@ -202,9 +209,14 @@ def critical_times(
 ) -> dict[str, Any]:
     """Critical times of the data of a run, a preset or a configuration file, by every criterion."""
     start = time.monotonic()
-    path = Path(run_or_preset)
-    settings = RunFolder.open(path).config if path.is_dir() else configuration.load(run_or_preset, list(changes))
-    data, forward = datasets.load(settings), settings.forward()
+    if Path(run_or_preset).is_dir():
+        require(not changes, "--set goes with a preset or a file; a run's data are what they were")
+        run = RunFolder.open(run_or_preset)
+        settings, data = run.config, run_data(run)
+    else:
+        settings = configuration.load(run_or_preset, list(changes))
+        data = datasets.load(settings)
+    forward = settings.forward()
     training, held_out = classes_of(data)
     done = 0
 
@@ -217,7 +229,7 @@ def critical_times(
     found = physics.critical_times(training, held_out, forward, gaussian, points, n, seed, step)
     summary = {
         "data": run_or_preset,
-        "classes": "labels" if data.images is not None else "sides of the first principal axis",
+        "classes": kind_of_classes(data),
         "noise_scale": forward.noise_scale,
         "samples": n,
         **found.as_dict(),
@@ -226,7 +238,7 @@ def critical_times(
     if out is not None:
         from undiffuse import figures
 
-        keep(out, summary, {"critical_times": figures.critical_times(found)})
+        keep(out, summary, {"critical_times": figures.critical_times(found, transitions.cloned_level(training))})
     return summary
 
 
@@ -269,11 +281,26 @@ def linear_model(
 
 
 def classes_of(data: Dataset) -> tuple[Classes, Classes]:
-    """Training and held-out samples with classes: their labels, or the two sides of the first principal axis."""
+    """Training and held-out samples with their classes; see :func:`kind_of_classes`."""
     if data.images is not None:
         seen, unseen = (Classes(images.x, images.labels) for images in data.images)
         return seen, unseen
-    return Classes.sides(data.train, data.train), Classes.sides(data.held_out, data.train)
+    read = class_rule(data)
+    return Classes(data.train, read(data.train)), Classes(data.held_out, read(data.held_out))
+
+
+def class_rule(data: Dataset) -> Callable[[Floats], NDArray[np.integer]]:
+    """Rule that gives the class of samples without labels: a spin configuration's sign, or a side of the mean."""
+    if data.spins is not None:
+        return lambda x: (x.sum(axis=1) > 0).astype(int)
+    return transitions.sides(data.train)
+
+
+def kind_of_classes(data: Dataset) -> str:
+    """What the classes of data are, in words."""
+    if data.images is not None:
+        return "labels"
+    return "signs of the magnetisation" if data.spins is not None else "sides of the first principal axis"
 
 
 def keep(out: Path, summary: dict[str, Any], drawn: Mapping[str, Any]) -> None:

@@ -59,27 +59,32 @@ class Twins:
 
 
 def twins(settings: Config, x: Floats, n: int, hidden: int, samples: int, seed: int, workers: int | None) -> Twins:
-    """Train two banks on the first and the second ``n`` points of ``x``, in as many steps each as the recipe makes.
+    """Train two banks on the first and the second ``n`` points of ``x``, each from a seed of its own.
 
-    Passes are as many more as the data are fewer, so that banks of different ``n`` have learned equally long.
+    Passes are as many more as the points are fewer than the recipe's, so that all make about as many steps as it does.
     """
-    whole = len(x) // 2
-    longer = max(1, round(whole / n))
     training = settings.training
-    warm = None if training.warm_epochs is None else training.warm_epochs * longer
     batch = min(training.batch, int(n * (1 - _HELD_OUT)))
+    longer = (len(x) // training.batch) / max(1, int(n * (1 - _HELD_OUT)) // batch)
+
+    def lengthened(epochs: int | None) -> int | None:
+        return None if epochs is None else max(1, round(epochs * longer))
+
     changed = settings.model_copy(
         update={
             "network": settings.network.model_copy(update={"hidden": hidden}),
             "training": training.model_copy(
-                update={"epochs": training.epochs * longer, "warm_epochs": warm, "batch": batch}
+                update={
+                    "epochs": lengthened(training.epochs),
+                    "warm_epochs": lengthened(training.warm_epochs),
+                    "batch": batch,
+                }
             ),
             "times": tuple(
                 part.model_copy(
                     update={
-                        name: value * longer
-                        for name in ("epochs", "warm_epochs")
-                        if (value := getattr(part, name)) is not None
+                        "epochs": lengthened(part.epochs),
+                        "warm_epochs": lengthened(part.warm_epochs),
                     }
                 )
                 for part in settings.times
@@ -87,7 +92,8 @@ def twins(settings: Config, x: Floats, n: int, hidden: int, samples: int, seed: 
         }
     )
     first, second = (
-        fit(half, changed, held_out=_HELD_OUT, seed=None, workers=workers) for half in (x[:n], x[n : 2 * n])
+        fit(x[k * n : (k + 1) * n], changed, held_out=_HELD_OUT, seed=settings.seed + k, workers=workers)
+        for k in (0, 1)
     )
     a, b = (model.sample(samples, seed) for model in (first, second))
     trained = x[:n][: n - max(1, round(_HELD_OUT * n))]

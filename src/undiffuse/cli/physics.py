@@ -46,7 +46,7 @@ def curie_weiss(
         summary = experiments.curie_weiss(spins, beta, field, walkers, points, seed, out, update)
     lines = [f"beta = {beta:g}, h = {field:g}: m* = {summary['m_star']:.4f}"]
     for r in summary["results"]:
-        critical = ", ".join(f"{name} {tau:.3f}" for name, tau in r["critical"].items())
+        critical = ", ".join(f"{name} {tau:.3f}" for name, tau in r["critical"].items() if tau is not None)
         lines += [
             f"N = {r['N']}: up {r['plus']:.3f} +- {r['plus_stderr']:.3f} (exact {r['plus_exact']:.3f}); "
             f"critical OU times: {critical}",

@@ -136,8 +136,10 @@ def langevin(
 
 
 @styled
-def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve]] | None = None) -> Figure:
-    """Curves behind the critical times of data against OU time, with the times marked.
+def critical_times(
+    found: CriticalTimes, level: float, others: Mapping[str, Mapping[str, Curve]] | None = None
+) -> Figure:
+    """Curves behind the critical times of data against OU time, with the times and the cloning ``level`` marked.
 
     ``others[denoiser]`` may hold curves named ``uturn`` and ``potential`` of learned denoisers, drawn beside.
     """
@@ -146,7 +148,7 @@ def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve
     left, middle, right = axes[0]
     for name, style, label in (("cloning", "-", "two copies"), ("uturn", "--", "U-turn from data")):
         _curve(left, curves[name], EMPIRICAL, style, f"{label}, empirical")
-    left.axhline(0.775, color=GREY, lw=0.6)
+    left.axhline(level, color=GREY, lw=0.6)
     for name, style in (("potential", "-"), ("gaussian potential", "--")):
         _curve(middle, curves[name], EMPIRICAL if style == "-" else GAUSSIAN, style, name.replace("potential", "score"))
     for name, colour in (("excess entropy", DATA), ("posterior entropy", EMPIRICAL)):
@@ -165,15 +167,18 @@ def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve
     middle.set_ylim(-3, 2)
     right.axhline(0, color=GREY, lw=0.6)
     top = max(curves["excess entropy"].value)
-    right.set_ylim(-1.5 * top, 1.5 * top)
+    if top > 0:
+        right.set_ylim(-1.5 * top, 1.5 * top)
     for axis in (left, middle):
         _mark(axis, found.covariance.time.tau, "covariance criterion")
     _mark(right, times["collapse"].tau, "collapse")
+    latest = np.nanmax([found.covariance.time.tau, 2.5])
+    end = min(latest + 1.0, max(curves["cloning"].tau))
     left.set(ylabel="end in the same class", title="classes decided")
     middle.set(ylabel="curvature of the reverse potential", title="between the class means")
     right.set(ylabel="nats per dimension", title="training points told apart")
     for axis in axes[0]:
-        axis.set(xlabel="OU time $\\tau$", xlim=(0, min(3.5, max(curves["cloning"].tau))))
+        axis.set(xlabel="OU time $\\tau$", xlim=(0, end))
         axis.legend(fontsize=7)
     return figure
 

@@ -38,7 +38,7 @@ def weights_along_time(rows: Sequence[Row], speciation: float) -> Figure:
     """Eight panels of what the networks are like against OU time, with the speciation time and the recipe's seams."""
     figure, axes = panels(2, 4, 12.0, 5.4)
     tau = np.array([row.tau for row in rows])
-    seams = [float((a.tau + b.tau) / 2) for a, b in pairwise(rows) if a.inputs != b.inputs or a.hidden != b.hidden]
+    seams = [float((a.tau + b.tau) / 2) for a, b in pairwise(rows) if a.seam]
     for axis, (title, curves, logarithmic) in zip(axes.flat, _SHOWN, strict=True):
         for name, label, colour in curves:
             axis.plot(tau, [getattr(row, name) for row in rows], color=colour, marker=".", ms=3, lw=1, label=label)

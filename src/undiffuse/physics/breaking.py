@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.denoiser import Denoiser
-from undiffuse.errors import require
+from undiffuse.errors import UserError, require
 from undiffuse.forward import ForwardProcess
-from undiffuse.physics.curie_weiss import CurieWeiss
+from undiffuse.physics.curie_weiss import CRITERIA, CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.reverse import reverse_trajectory
 from undiffuse.schedule import NoiseSchedule
 from undiffuse.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
+_DRAWS = 1 << 25  # spins drawn at once
 _COPIES = 32  # exact posterior draws behind each state of the finite-N cloning probability
 
 
@@ -67,7 +68,7 @@ class Breaking:
     magnetisation : tuple of float
         Of each trajectory's end, ``sum_i x_i/N``.
     critical : dict
-        OU time of the transition by each criterion.
+        OU time of the transition by each criterion, None where it has none.
     """
 
     N: int
@@ -84,10 +85,10 @@ class Breaking:
     plus_theory: float
     plus_exact: float
     magnetisation: tuple[float, ...]
-    critical: dict[str, float]
+    critical: dict[str, float | None]
 
     def as_dict(self) -> dict[str, object]:
-        """Return everything by name, with each curve's largest deviation from the exact values."""
+        """Return everything by name, with each curve's deviations from the exact values, in standard errors."""
         out = asdict(self)
         for name in ("binder", "cloning", "uturn"):
             out[name]["deviations"] = getattr(self, name).deviations.tolist()
@@ -149,6 +150,7 @@ def symmetry_breaking(
         If there is no ferromagnet, one of its states is negligible, or there are too few walkers or points.
     """
     model.require_two_states()
+    critical = {criterion: _critical_time(model, criterion) for criterion in CRITERIA}
     require(n >= 100, f"n = {n}: wanted at least 100 walkers, for errors to be known")
     require(points >= 2, f"points = {points}: wanted at least two times")
     make = denoiser or (lambda forward: CurieWeissDenoiser(forward, model))
@@ -202,14 +204,15 @@ def symmetry_breaking(
         model.weights[0],
         model.plus_share,
         tuple(ends.tolist()),
-        _critical_times(model),
+        critical,
     )
 
 
-def _critical_times(model: CurieWeiss) -> dict[str, float]:
-    from undiffuse.physics.curie_weiss import CRITERIA
-
-    return {criterion: model.critical_time(criterion) for criterion in CRITERIA}
+def _critical_time(model: CurieWeiss, criterion: str) -> float | None:
+    try:
+        return model.critical_time(criterion)
+    except UserError:
+        return None
 
 
 def _watched(walk, n: int, on_step: Callable[[int], None], keep: set[int] | None = None):  # type: ignore[no-untyped-def]
@@ -236,7 +239,9 @@ def _cumulant(mu: Floats) -> float:
 
 def _cloning_of_draws(exact: CurieWeissDenoiser, x_t: Floats, t: int, rng: np.random.Generator) -> tuple[float, float]:
     """Cloning probability from several exact posterior draws of each state: all their pairs."""
-    signs = np.sign(exact.posterior_samples(x_t, t, _COPIES, rng).sum(axis=2))
+    rows = max(1, _DRAWS // (_COPIES * exact.dim))
+    draws = (exact.posterior_samples(x_t[i : i + rows], t, _COPIES, rng) for i in range(0, len(x_t), rows))
+    signs = np.sign(np.concatenate([each.sum(axis=2) for each in draws]))
     # The mean of s_a s_b over pairs a != b is ((sum s)^2 - sum s^2)/(K (K - 1)).
     pairs = (signs.sum(axis=1) ** 2 - (signs**2).sum(axis=1)) / (_COPIES * (_COPIES - 1))
     same = (1 + pairs) / 2

@@ -130,7 +130,7 @@ class CurieWeiss:
         return self.N * self.m_star**2 * theta2, 1 - theta2 + self.chi * theta2
 
     def binder(self, tau: ArrayLike) -> Floats:
-        """Binder cumulant ``1 - <mu^4>/(3 <mu^2>^2)`` of the infinite system at h = 0: ``2/3 (r/(r + Gamma))^2``."""
+        """Binder cumulant ``1 - <mu^4>/(3 <mu^2>^2)`` of the infinite system, ``2/3 (r/(r + Gamma))^2``, any field."""
         r, Gamma = self.separation(tau)
         return np.asarray(2 / 3 * (r / (r + Gamma)) ** 2)
 
@@ -199,23 +199,26 @@ class CurieWeiss:
     def critical_time(self, criterion: str) -> float:
         """OU time at which the symmetry breaks, by one of three criteria that agree only in order of magnitude.
 
-        ``marginal``: the law of mu turns bimodal, ``r = Gamma``. ``covariance``: ``Lambda theta^2 = 1`` with
+        ``marginal``: at h = 0 the law of mu turns bimodal, ``r = Gamma``. ``covariance``: ``Lambda theta^2 = 1`` with
         ``Lambda`` the variance of mu at tau = 0. ``potential``: at h = 0 the reverse potential gets a second well,
         ``1 - theta^4 = 2 N m*^2 theta^2``; a plain Gaussian of variance above 2 does that as well.
 
         Raises
         ------
         UserError
-            If the criterion is none of these or there is no such time, as for few spins near beta = 1.
+            If the criterion is none of these, is known without a field only, or there is no such time, as for few
+            spins near beta = 1.
         """
         one_of("criterion", criterion, CRITERIA)
+        require(self.h == 0 or criterion == "covariance", f"the criterion {criterion!r} is known at h = 0 only")
         a = self.N * self.m_star**2
         if criterion == "potential":
             return float(0.5 * np.log(a + np.sqrt(a**2 + 1)))
         mean = float(np.exp(self.log_law) @ self.sums)
         inverse = a + 1 - self.chi if criterion == "marginal" else float(self.moment(2)) - mean**2 / self.N
         require(
-            inverse > 1, f"{self!r} has no critical time by the criterion {criterion!r}: too few spins at this beta"
+            inverse > 1,
+            f"{self!r} has no critical time by {criterion!r}: too few spins at this beta and h",
         )
         return float(0.5 * np.log(inverse))
 
@@ -230,8 +233,9 @@ def cloning_probability(ratio: float, plus: float = 0.5, minus: float = 0.5) -> 
         logs = np.log([plus, minus]) - 0.5 * (mu + np.array([-ratio, ratio])) ** 2 - 0.5 * np.log(2 * np.pi)
         return float(np.exp(logsumexp(2 * logs) - logsumexp(logs)))
 
-    ends = (-ratio - 10, ratio + 10)
-    return float(quad(integrand, *ends, points=sorted({-ratio, 0.0, ratio}), limit=200)[0])
+    if ratio > 20:  # no overlap left: each mode on its own
+        return plus + minus
+    return float(quad(integrand, -ratio - 10, ratio + 10, points=sorted({-ratio, 0.0, ratio}), limit=200)[0])
 
 
 def _log_cosh(x: Floats) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.denoiser import Denoiser
-from undiffuse.errors import one_of
+from undiffuse.errors import one_of, require
 from undiffuse.forward import Array, ForwardProcess
 from undiffuse.physics.curie_weiss import CurieWeiss
 
@@ -81,6 +81,7 @@ class CurieWeissDenoiser(Denoiser):
 
         First z from its law, then each spin by itself: where the reverse process ends, without walking it.
         """
+        require(self.method != "large-time", "method 'large-time' knows means only: draw with 'exact' or 'two-state'")
         x_t = np.asarray(x_t, np.float64)
         p, q = self._odds(x_t, t)
         up, down = self._factors()

@@ -33,7 +33,6 @@ from undiffuse.physics.curie_weiss import cloning_probability
 from undiffuse.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
-CLONED = cloning_probability(1.0)  # of two Gaussians where their mixture turns bimodal, 0.775
 LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not tell of the classes
 
 
@@ -72,13 +71,6 @@ class Classes:
             f"the data hold a single class, {np.unique(self.labels)[0]}: a transition is between two",
         )
 
-    @staticmethod
-    def sides(x: Floats, of: Floats) -> Classes:
-        """Two classes where there are no labels: the sides of the mean of ``of`` along its first principal axis."""
-        mean = of.mean(axis=0)
-        _, vectors = np.linalg.eigh(np.cov(of.T))
-        return Classes(x, ((x - mean) @ vectors[:, -1] > 0).astype(int))
-
     @property
     def direction(self) -> tuple[Floats, Floats]:
         """``(e, m)``: unit vector along which the class means lie furthest apart, and the point between them."""
@@ -87,6 +79,27 @@ class Classes:
         along = means @ axes[0]
         first, last = means[np.argmin(along)], means[np.argmax(along)]
         return (last - first) / np.linalg.norm(last - first), (first + last) / 2
+
+
+def sides(of: Floats) -> Callable[[Floats], NDArray[np.integer]]:
+    """Rule that makes two classes where there are no labels: the sides of the mean, along the first principal axis."""
+    mean = of.mean(axis=0)
+    _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(of.T)))
+
+    def read(x: Floats) -> NDArray[np.integer]:
+        return ((x - mean) @ vectors[:, -1] > 0).astype(int)
+
+    return read
+
+
+def cloned_level(classes: Classes) -> float:
+    """Cloning probability at which the time is read: that of two Gaussians with the classes' weights at ``r = Gamma``.
+
+    0.775 for two classes of equal size; more than two are taken as two.
+    """
+    _, counts = np.unique(classes.labels, return_counts=True)
+    share = counts[0] / counts.sum() if len(counts) == 2 else 0.5
+    return cloning_probability(1.0, share, 1 - share)
 
 
 @dataclass(frozen=True)
@@ -149,7 +162,8 @@ class Curve:
         curve = PchipInterpolator(tau, height - level)
         at = float(brentq(curve, tau[i], tau[i + 1]))
         share = (at - tau[i]) / (tau[i + 1] - tau[i])
-        error = np.hypot((1 - share) * stderr[i], share * stderr[i + 1])
+        # Neighbouring points share their samples, so their errors may be one and the same.
+        error = (1 - share) * stderr[i] + share * stderr[i + 1]
         return _time(at, float(error / abs(curve.derivative()(at))), forward)
 
 
@@ -278,12 +292,15 @@ def critical_times(
     points : int
         Times at which curves are taken, evenly spaced along stretched OU time.
     n : int
-        Samples behind each point: training samples for the classes, held-out ones for the rest.
+        Samples behind each point: training samples for the classes; held-out ones, at most 500 for entropies and 200
+        for potentials, for the rest.
     seed : int
     on_step : callable
         Called after each of the four groups of curves.
     """
     require(points >= 8, f"points = {points}: wanted at least 8 times on a curve")
+    require(n >= 50, f"n = {n}: wanted at least 50 samples behind each point")
+    level = cloned_level(training)
     times = spread_times(forward, points)
     covariance = covariance_criterion(training, forward)
     on_step()
@@ -302,8 +319,8 @@ def critical_times(
         {
             "potential": potential.crossing(0.0, forward),
             "gaussian potential": plain.crossing(0.0, forward),
-            "cloning": cloning.crossing(CLONED, forward),
-            "uturn": uturn.crossing(CLONED, forward),
+            "cloning": cloning.crossing(level, forward),
+            "uturn": uturn.crossing(level, forward),
             "collapse": excess.crossing(0.0, forward),
         },
         {

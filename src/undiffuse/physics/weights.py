@@ -8,7 +8,7 @@ directions in which the data are still split at ``x_t``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -38,16 +38,16 @@ class Row:
     rank_W, rank_A, rank_AW : effective ranks, the exponential of the entropy of the normalised singular values
         (Roy & Vetterli 2007)
     cosine, cosine_spread : mean and standard deviation over units of the cosine between encoder w_k and decoder a_k
-    active : mean share of units that are active at typical points; dead : share of units active at none of them
+    active : mean share of units that are active at diffused held-out samples; dead : share active at none of them
     lowest, highest : eigenvalues of the symmetric part of the Jacobian, means over typical points
     lowest_between : the same lowest eigenvalue half way between the class means, noise added
     asymmetry : ``|J - J^T|/|J + J^T|``, mean over typical points
-    circulation : integral of ``xi_hat`` round a closed loop in the plane of the two leading components, over the
-        integral of its length: 0 for a gradient
+    circulation : integral of ``xi_hat . dl`` round a closed loop in the plane of the two leading components, over that
+        of ``|xi_hat . dl|``: 0 for a gradient
     overlap_next : overlap of the leading right singular subspace of A W with that of t + 1, from 0 to 1; between
         random subspaces it would be about their dimension over the number of inputs
     overlap_data : the same with the leading principal components of the data
-    seam : whether t + 1 has another architecture, so that differences across it are the recipe's
+    seam : whether the next time looked at has another architecture, so that the difference is the recipe's
     """
 
     t: int
@@ -105,7 +105,7 @@ def follow(
     reference : GaussianDenoiser
         Of the training data, for its principal axes.
     x0 : (n, dim)
-        Held-out samples; ``points`` of them are diffused to each time, the typical points.
+        Held-out samples, diffused to each time; Jacobians are taken at ``points`` of them, the typical points.
     between : (dim,)
         Point half way between the class means.
     times : sequence of int
@@ -117,11 +117,13 @@ def follow(
     require(len(x0) >= points, f"{len(x0)} held-out samples are fewer than the {points} points wanted")
     rows, spectra = [], []
     for t in times:
-        row, spectrum = _describe(bank, reference, x0[:points], between, t, seed)
+        row, spectrum = _describe(bank, reference, x0, points, between, t, seed)
         rows.append(row)
         spectra.append(spectrum)
         on_time()
-    return rows, spectra
+    networks = [bank[t].architecture for t in times]
+    seams = [a != b for a, b in pairwise(networks)] + [False]
+    return [replace(row, seam=seam) for row, seam in zip(rows, seams, strict=True)], spectra
 
 
 def asymmetry(jacobian: Floats) -> Floats:
@@ -163,7 +165,7 @@ def changes(rows: Sequence[Row]) -> dict[str, tuple[int, float, float]]:
     out = {}
     tau = np.array([row.tau for row in rows])
     height = stretched(tau)
-    inside = np.array([a.inputs == b.inputs and a.hidden == b.hidden for a, b in pairwise(rows)])
+    inside = np.array([not row.seam for row in rows[:-1]])
     for name in FOLLOWED:
         values = np.array([getattr(row, name) for row in rows], float)
         steps = np.abs(np.diff(values))
@@ -178,7 +180,7 @@ def changes(rows: Sequence[Row]) -> dict[str, tuple[int, float, float]]:
 
 
 def _describe(
-    bank: Bank, reference: GaussianDenoiser, x0: Floats, between: Floats, t: int, seed: int
+    bank: Bank, reference: GaussianDenoiser, x0: Floats, points: int, between: Floats, t: int, seed: int
 ) -> tuple[Row, Spectrum]:
     net, link, forward = bank[t], bank.parametrisation(t), bank.forward
     W, A = net.W.astype(np.float64), net.A.astype(np.float64)
@@ -187,8 +189,9 @@ def _describe(
     s_AW, leading = _leading(AW)
     rng = stream(seed, Purpose.PHYSICS, t, 3)
     x_t = forward.jump(x0, t, rng.standard_normal(x0.shape))
-    middle = forward.jump(np.broadcast_to(between, x0.shape), t, rng.standard_normal(x0.shape))
     y = link.inputs(x_t, t)
+    x_t = x_t[:points]
+    middle = forward.jump(np.broadcast_to(between, x_t.shape), t, rng.standard_normal(x_t.shape))
     on = net.hidden(y) > 0 if net.architecture.activation == "relu" else np.ones((len(y), len(W)), bool)
     J = _jacobian(bank, net, x_t, t)
     symmetric = np.linalg.eigvalsh((J + np.swapaxes(J, 1, 2)) / 2)
@@ -199,12 +202,10 @@ def _describe(
     axes = reference.axes[:, ::-1]
     data = np.eye(len(AW)) if link.axes is not None else axes
     q = leading.shape[1]
-    overlap_next, seam = float("nan"), False
-    if t < len(bank):
+    overlap_next = float("nan")
+    if t < len(bank) and bank[t + 1].architecture == net.architecture:
         later = bank[t + 1]
-        seam = later.W.shape != net.W.shape
-        if not seam:
-            overlap_next = subspace_overlap(leading, _leading(later.A.astype(np.float64) @ later.W)[1])
+        overlap_next = subspace_overlap(leading, _leading(later.A.astype(np.float64) @ later.W)[1])
     plane = axes[:, :2] if bank.dim > 1 else np.repeat(axes[:, :1], 2, axis=1)
     turn = circulation(
         bank, forward.signal(t) * between, plane[:, 0], plane[:, 1], float(np.sqrt(_total(reference, t))), t
@@ -231,7 +232,7 @@ def _describe(
         circulation=turn,
         overlap_next=overlap_next,
         overlap_data=subspace_overlap(leading, data[:, :q]),
-        seam=seam,
+        seam=False,
     )
     return row, Spectrum(t, s_W[:KEPT], s_A[:KEPT], s_AW[:KEPT])
 
