@@ -11,7 +11,7 @@ import pytest
 import undiffuse as ud
 from conftest import TINY
 from undiffuse import config, datasets
-from undiffuse.files import write_file
+from undiffuse.files import read_arrays, write_arrays, write_file
 from undiffuse.runs import RunFolder
 from undiffuse.training import train_run
 
@@ -212,3 +212,10 @@ def test_two_trainings_in_one_folder_are_refused(run_path):
             resume(run_path)
     finally:
         holder.communicate(b"\n")
+
+
+def test_a_run_with_an_older_versions_reference_is_refused(run_path):
+    arrays = read_arrays(run_path / "reference.safetensors")
+    write_arrays(run_path / "reference.safetensors", {name: arrays[name] for name in ("mean", "covariance")})
+    with pytest.raises(ud.UserError, match="made by an older version"):
+        ud.Diffusion.load(run_path)

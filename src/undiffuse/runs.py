@@ -171,7 +171,10 @@ class RunFolder:
 
     def reference(self) -> GaussianDenoiser:
         """Return the linear theory of the training data."""
-        return GaussianDenoiser.from_arrays(self.config.forward(), read_arrays(self.path / "reference.safetensors"))
+        arrays = read_arrays(self.path / "reference.safetensors")
+        if not {"mean", "covariance", "variances", "axes"} <= arrays.keys():
+            raise UserError(f"{self.path} was made by an older version, which kept less in it: train it again")
+        return GaussianDenoiser.from_arrays(self.config.forward(), arrays)
 
     def bank(self) -> Bank:
         """Return the trained bank, its weights read from disk one time at a time as they are used.
