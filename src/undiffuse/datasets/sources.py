@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,8 +16,10 @@ from undiffuse.datasets.spiral import Spiral
 from undiffuse.errors import UserError
 from undiffuse.files import read_npy
 from undiffuse.forward import as_samples
-from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.streams import Purpose, stream
+
+if TYPE_CHECKING:  # it loads scipy
+    from undiffuse.physics.curie_weiss import CurieWeiss
 
 Floats = NDArray[np.float64]
 
@@ -73,6 +76,8 @@ def load(config: Config, samples: ArrayLike | None = None) -> Dataset:
         seen, unseen = pair
         data = Dataset(seen.x, unseen.x, images=(seen, unseen))
     elif isinstance(section, CurieWeissData):
+        from undiffuse.physics.curie_weiss import CurieWeiss
+
         model = CurieWeiss(section.spins, section.beta, section.field)
         rng = stream(config.seed, Purpose.DATA)
         data = Dataset(model.sample(section.n, rng), model.sample(section.held_out, rng), model.sample, spins=model)
