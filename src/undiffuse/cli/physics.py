@@ -29,7 +29,7 @@ def curie_weiss(
     spins: Annotated[tuple[int, ...], Parameter(negative=(), help="Numbers of spins N.")] = (50, 200, 1000),
     beta: Annotated[float, Parameter(help="Inverse temperature, above 1.")] = 1.5,
     field: Annotated[float, Parameter(help="Field h; it enters as h/N.")] = 0.0,
-    walkers: Annotated[int, Parameter(help="Trajectories, pairs of copies and U-turns at each time.")] = 1000,
+    walkers: Annotated[int, Parameter(help="Trajectories, pairs of copies and U-turns at each time.")] = 800,
     points: Annotated[int, Parameter(help="Times at which they are compared.")] = 8,
     out: Folder = None,
     seed: int = 0,

@@ -29,8 +29,8 @@ class Curve:
     Attributes
     ----------
     value, stderr : tuple of float
-        Measured on reverse trajectories. The error of a cumulant is that of as many draws from the exact law: its own
-        estimate from the walkers' eighth moments would be too noisy to be one.
+        Measured on reverse trajectories. Errors are those of as many draws from the exact law: a cumulant's own
+        estimate from the walkers' eighth moments would be too noisy to be one, and that of a share near 1 too small.
     theory : tuple of float
         Of the infinite system.
     exact, exact_stderr : tuple of float
@@ -184,6 +184,7 @@ def symmetry_breaking(
     plus = (_signs(states[0]) + 1) / 2
     theory, none = model.cloning(tau), np.zeros(len(tau))
     by_draws = np.array(cloned).T
+    scatter = np.sqrt(np.maximum(by_draws[0] * (1 - by_draws[0]), 1 / n) / n)
     return Breaking(
         model.N,
         model.beta,
@@ -197,8 +198,8 @@ def symmetry_breaking(
             model.binder_exact(tau),
             none,
         ),
-        _curve(cloning, theory, *by_draws),
-        _curve(uturn, theory, *by_draws),
+        _curve(list(zip(cloning, scatter, strict=True)), theory, *by_draws),
+        _curve(list(zip(uturn, scatter, strict=True)), theory, *by_draws),
         float(plus.mean()),
         float(np.sqrt(plus.mean() * (1 - plus.mean()) / n)),
         model.weights[0],
@@ -227,10 +228,9 @@ def _signs(x: Floats) -> Floats:
     return np.sign(x.sum(axis=1))
 
 
-def _same(a: Floats, b: Floats) -> tuple[float, float]:
-    """Share of equal signs and its standard error; a sum of zero belongs to either state by half."""
-    same = (1 + a * b) / 2
-    return float(same.mean()), float(same.std(ddof=1) / np.sqrt(len(same)))
+def _same(a: Floats, b: Floats) -> float:
+    """Share of equal signs; a sum of zero belongs to either state by half."""
+    return float(np.mean((1 + a * b) / 2))
 
 
 def _cumulant(mu: Floats) -> float:
