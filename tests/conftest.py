@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import settings
 
 import undiffuse as ud
 from undiffuse import config, datasets
+from undiffuse.cli import main
 from undiffuse.training import train_run
 
 # Two processes share two cores, so a deadline per example would test the machine.
@@ -36,6 +38,24 @@ block = 4
 samples = 60
 replicates = 3
 """
+
+
+def answer(capsys, *words):
+    """Run a command with --json; its one object, standard output holding nothing else."""
+    code = main([*map(str, words), "--json"])
+    out = capsys.readouterr()
+    assert code == 0, out.err
+    return json.loads(out.out)
+
+
+def complaint(capsys, *words, lines=2):
+    """Run a command that must fail with code 2; what it says, a few lines at most."""
+    assert main([*map(str, words)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= lines
+    return err
 
 
 @pytest.fixture

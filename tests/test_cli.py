@@ -6,23 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from conftest import answer, complaint
 from undiffuse.cli import main
-
-
-def answer(capsys, *argv):
-    """Run a command with --json; its one object, standard output holding nothing else."""
-    assert main([*map(str, argv), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def complaint(capsys, *argv):
-    """Run a command that must fail with code 2; its one or two lines."""
-    assert main([str(a) for a in argv]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    assert len(err.splitlines()) <= 2
-    return err
 
 
 @pytest.fixture(scope="module")

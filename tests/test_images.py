@@ -8,8 +8,8 @@ from PIL import Image
 from scipy import linalg, stats
 
 import undiffuse as ud
+from conftest import answer, complaint
 from undiffuse import UserError, datasets, metrics, pictures, studies, thesis
-from undiffuse.cli import main
 from undiffuse.metrics.classifier import Classifier
 from undiffuse.metrics.readers import Readers
 
@@ -24,20 +24,6 @@ def readers():
 def run_path(digits_run_path, readers):
     readers.save(digits_run_path)
     return digits_run_path
-
-
-def answer(capsys, *words):
-    code = main([*map(str, words), "--json"])
-    out = capsys.readouterr()
-    assert code == 0, out.err
-    return json.loads(out.out)
-
-
-def complaint(capsys, *words):
-    assert main([*map(str, words)]) == 2
-    err = capsys.readouterr().err.strip()
-    assert "Traceback" not in err
-    return err
 
 
 # -- classifiers ------------------------------------------------------------------------------------------------------
@@ -221,9 +207,9 @@ def test_figures_of_images_are_made(run_path, tmp_path):
 
 def test_thesis_figures_say_what_they_need(capsys, run_path, tmp_path):
     (tmp_path / "runs").mkdir()
-    err = complaint(capsys, "figures", "thesis", run_path, "--out", tmp_path / "f")
+    err = complaint(capsys, "figures", "thesis", run_path, "--out", tmp_path / "f", lines=10)
     assert "undiffuse train spiral-2pi-best" in err
-    assert complaint(capsys, "figures", "thesis", "--runs", tmp_path / "none", "--out", tmp_path / "f")
+    assert complaint(capsys, "figures", "thesis", "--runs", tmp_path / "none", "--out", tmp_path / "f", lines=10)
     assert not (tmp_path / "f").exists()
 
 

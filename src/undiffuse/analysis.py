@@ -24,10 +24,12 @@ from undiffuse.forward import ForwardProcess
 from undiffuse.model import Diffusion
 from undiffuse.physics import CurieWeissDenoiser, transitions
 from undiffuse.physics import weights as followed
+from undiffuse.progress import counter
 from undiffuse.report import captioned, render
 from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder
 from undiffuse.streams import Purpose, stream
+from undiffuse.studies import root_and_stderr
 from undiffuse.workflow import readers_of, run_data
 
 Floats = NDArray[np.float64]
@@ -86,13 +88,7 @@ def analyse(
     require(n >= 50, f"n = {n}: wanted at least 50 held-out samples")
     times = transitions.spread_times(forward, points)
     around = times[:: max(1, points // 20)]
-    done, total = 0, 4 + 2 * len(around) + len(times)
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        on_progress(done, total)
-
+    step = counter(on_progress, 4 + 2 * len(around) + len(times))
     found = physics.critical_times(training, held_out, forward, reference, points, n, seed, step)
     turn = _uturn_curve(run, data, model, held_out, around, n, seed, step)
     name, exact = exact_of(data, forward)
@@ -107,7 +103,12 @@ def analyse(
     scores = _score_differences(model, exact, held_out, around, min(n, 200), seed, step)
     _, middle = held_out.direction
     rows, spectra = followed.follow(model.bank, reference, held_out.x, middle, times, seed=seed, on_time=step)
-    exact_potential = transitions.potential_curve(exact, held_out, times, min(n, 200), seed)
+    # Where the exact denoiser is the empirical one, this curve is there already.
+    exact_potential = (
+        found.curves["potential"]
+        if data.spins is None
+        else transitions.potential_curve(exact, held_out, times, min(n, 200), seed)
+    )
     curvature = np.array(bank["potential"].value) - np.array(exact_potential.value)
     summary: dict[str, Any] = {
         "run": str(run.path),
@@ -163,7 +164,7 @@ def _uturn_curve(
         x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t, 4).standard_normal(x0.shape))
         back = reverse.reconstruct(model, x_t, t, Sampler(steps=min(t, _TURN_STEPS)), seed)
         kept = (read(back) == labels).astype(float)
-        points.append((kept.mean(), kept.std(ddof=1) / np.sqrt(n)))
+        points.append(transitions.mean_and_stderr(kept))
         on_time()
     return transitions.Curve.of(forward, times, points)
 
@@ -188,8 +189,7 @@ def _score_differences(
         on_line = difference @ e
         rest = (np.sum(difference**2, axis=1) - on_line**2) / max(1, model.dim - 1)
         for points, squares in ((along, on_line**2), (across, rest)):
-            root = float(np.sqrt(squares.mean()))
-            points.append((root, float(squares.std(ddof=1) / np.sqrt(n)) / max(2 * root, 1e-300)))
+            points.append(root_and_stderr(squares))
         on_time()
     return {
         "along": transitions.Curve.of(forward, times, along),

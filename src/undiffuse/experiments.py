@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from undiffuse.baselines import mardia
 from undiffuse.datasets.sources import Dataset
 from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
 from undiffuse.errors import require
-from undiffuse.files import make_folder, write_file
+from undiffuse.files import make_folder
 from undiffuse.forward import ForwardProcess
 from undiffuse.physics import transitions
 from undiffuse.physics.breaking import symmetry_breaking
@@ -27,11 +26,12 @@ from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.physics.langevin import forward_langevin, reverse_langevin
 from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
 from undiffuse.physics.transitions import Classes
+from undiffuse.progress import counter
 from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder
 from undiffuse.schedule import NoiseSchedule
 from undiffuse.streams import Purpose, stream
-from undiffuse.workflow import run_data
+from undiffuse.workflow import run_data, write_json
 
 Floats = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
@@ -218,15 +218,8 @@ def critical_times(
         data = datasets.load(settings)
     forward = settings.forward()
     training, held_out = classes_of(data)
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        on_progress(done, 4)
-
     gaussian = GaussianDenoiser.from_data(data.train, forward)
-    found = physics.critical_times(training, held_out, forward, gaussian, points, n, seed, step)
+    found = physics.critical_times(training, held_out, forward, gaussian, points, n, seed, counter(on_progress, 4))
     summary = {
         "data": run_or_preset,
         "classes": kind_of_classes(data),
@@ -256,14 +249,8 @@ def linear_model(
     data, forward = datasets.load(settings), settings.forward()
     n, k = min(n, len(data.train)), min(components, data.dim)
     model = LinearDenoiser.from_data(data.train, forward, seed=seed)
-    steps, made = min(forward.T, LINEAR_STEPS), 0
-
-    def step(count: int) -> None:
-        nonlocal made
-        made += count
-        on_progress(made // steps, n)
-
-    samples = reverse.sample(model, n, Sampler(steps=steps), seed, step)
+    steps = min(forward.T, LINEAR_STEPS)
+    samples = reverse.sample(model, n, Sampler(steps=steps), seed, counter(on_progress, n, per=steps))
     clouds = {"data": data.train[:n], "linear model": samples}
     summary: dict[str, Any] = {
         "preset": preset,
@@ -274,8 +261,8 @@ def linear_model(
     if out is not None:
         from undiffuse import figures
 
-        _, axes = np.linalg.eigh(np.cov(data.train.T))
-        plane = {name: (x - data.train.mean(axis=0)) @ axes[:, ::-1][:, :2] for name, x in clouds.items()}
+        reference = GaussianDenoiser.from_data(data.train, forward)
+        plane = {name: (x - reference.mean) @ reference.leading(2)[1] for name, x in clouds.items()}
         keep(out, summary, {"linear_model": figures.linear_model(plane)})
     return summary
 
@@ -309,7 +296,7 @@ def keep(out: Path, summary: dict[str, Any], drawn: Mapping[str, Any]) -> None:
 
     make_folder(out)
     summary["figures"] = [str(figures.save(figure, out / f"{name}.png")) for name, figure in drawn.items()]
-    write_file(out / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    write_json(out / "summary.json", summary, overwrite=True)
 
 
 def _mixture(y: Floats, process: OrnsteinUhlenbeck, tau: float) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -17,6 +17,18 @@ class Update(Protocol):
     def __call__(self, done: int, total: int) -> None:
         """Show progress."""
         ...
+
+
+def counter(update: Callable[[int, int], None], total: int, per: int = 1) -> Callable[..., None]:
+    """Return ``step(count=1)``, which adds up counts and reports ``sum // per`` of ``total`` after each."""
+    made = 0
+
+    def step(count: int = 1) -> None:
+        nonlocal made
+        made += count
+        update(made // per, total)
+
+    return step
 
 
 @contextmanager

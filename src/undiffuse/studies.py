@@ -83,7 +83,7 @@ def score(originals: Images, back: Floats, reader: Classifier) -> Score:
     squares = np.mean((back - originals.x[:, None]) ** 2, axis=(1, 2)) / span**2
     spreads = np.mean((back - back.mean(axis=1, keepdims=True)) ** 2, axis=(1, 2)) / span**2
     spreads *= repeats / max(1, repeats - 1)
-    return Score(float(kept.mean()), _stderr(kept), *_root(squares), *_root(spreads))
+    return Score(float(kept.mean()), _stderr(kept), *root_and_stderr(squares), *root_and_stderr(spreads))
 
 
 def reconstruction_curve(
@@ -119,7 +119,7 @@ def inpainting_score(
     whole = score(originals, filled[:, None], reader)
     mask = as_mask(destroyed, *filled.shape)
     squares = np.sum(np.where(mask, filled - originals.x, 0) ** 2, axis=1) / mask.sum(axis=1)
-    error, stderr = _root(squares / (originals.high - originals.low) ** 2)
+    error, stderr = root_and_stderr(squares / (originals.high - originals.low) ** 2)
     return filled, replace(whole, pixel_error=error, pixel_error_stderr=stderr)
 
 
@@ -127,7 +127,7 @@ def _stderr(values: Floats) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
-def _root(squares: Floats) -> tuple[float, float]:
+def root_and_stderr(squares: Floats) -> tuple[float, float]:
     """Root of a mean square and its standard error, by the delta method."""
     root = float(np.sqrt(squares.mean()))
     return root, _stderr(squares) / (2 * root) if root > 0 else 0.0

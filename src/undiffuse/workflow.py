@@ -22,6 +22,7 @@ from undiffuse.files import write_file
 from undiffuse.inpainting import Inpainting
 from undiffuse.likelihood import Bound, bound
 from undiffuse.model import Diffusion
+from undiffuse.progress import counter
 from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder
 from undiffuse.streams import Purpose, stream
@@ -41,14 +42,7 @@ def sample_run(
     """Generate samples from a run's model, counting steps times samples as progress."""
     model = Diffusion.load(run)
     steps = len(sampler.times(model, model.forward.T))
-    moved = 0
-
-    def on_step(samples: int) -> None:
-        nonlocal moved
-        moved += samples
-        on_progress(moved // steps, n)
-
-    return reverse.sample(model, n, sampler, seed, on_step)
+    return reverse.sample(model, n, sampler, seed, counter(on_progress, n, per=steps))
 
 
 def write_npz(path: str | Path, arrays: dict[str, NDArray[Any]], overwrite: bool) -> Path:
@@ -223,13 +217,7 @@ def inpaint_run(
     reader = readers_of(run, data).strict
     model = Diffusion.load(run)
     steps = len(how.path(sampler.times(model, model.forward.T))) - 1
-    made = 0
-
-    def step() -> None:
-        nonlocal made
-        made += 1
-        on_step(made, steps)
-
+    step = counter(on_step, steps)
     filled, score = studies.inpainting_score(model, images, mask, how, reader, sampler, seed, step)
     arrays = {"original": images.x, "label": images.labels, "destroyed": mask, "inpainted": filled}
     summary = {"run": str(run.path), "method": how.method, "n": n, "seed": seed, "destroyed_pixels": int(mask.sum())}
@@ -248,13 +236,7 @@ def uturn_run(
         "gaussian": run.reference(),
         "empirical": EmpiricalDenoiser(model.forward, data.train),
     }
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        on_time(done, len(times) * len(denoisers))
-
+    step = counter(on_time, len(times) * len(denoisers))
     curves = {}
     for name, denoiser in denoisers.items():
         points = studies.reconstruction_curve(denoiser, images, times, repeats, reader, sampler, seed, step)

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from undiffuse import analysis, memorisation
-from undiffuse.cli.options import Json, answer, app
+from undiffuse.cli.options import Json, Settings, answer, app
 from undiffuse.cli.physics import time_line, time_lines
 from undiffuse.progress import progress
 from undiffuse.runs import RunFolder
@@ -53,10 +53,7 @@ def memorise(
     *,
     n: Annotated[tuple[int, ...], Parameter(name=["-n", "--n"], negative=(), help="Training points of each twin.")],
     hidden: Annotated[tuple[int, ...], Parameter(negative=(), help="Hidden units; the preset's by default.")] = (),
-    set_: Annotated[
-        tuple[str, ...],
-        Parameter(name="--set", negative=(), help="Replace a setting, such as diffusion.T=100; may be repeated."),
-    ] = (),
+    set_: Settings = (),
     samples: Annotated[int, Parameter(help="Samples compared.")] = 500,
     workers: Annotated[int | None, Parameter(help="Worker processes; one per core by default.")] = None,
     seed: int = 0,

@@ -27,6 +27,10 @@ app = App(
 )
 
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
+Settings = Annotated[
+    tuple[str, ...],
+    Parameter(name="--set", negative=(), help="Replace a setting, such as training.epochs=5; may be repeated."),
+]
 Flag = Annotated[bool, Parameter(negative=())]
 
 
@@ -35,10 +39,7 @@ Flag = Annotated[bool, Parameter(negative=())]
 class TrainingOptions:
     """Options of the commands that train."""
 
-    set_: Annotated[
-        tuple[str, ...],
-        Parameter(name="--set", negative=(), help="Replace a setting, such as training.epochs=5; may be repeated."),
-    ] = ()
+    set_: Settings = ()
     seed: Annotated[int | None, Parameter(help="Seed of every random stream; the preset's by default.")] = None
     resume: Annotated[Flag, Parameter(help="Go on with a run that was stopped, to the same bits.")] = False
     overwrite: Annotated[Flag, Parameter(help="Replace a run that is there.")] = False

@@ -8,16 +8,12 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from undiffuse import experiments
-from undiffuse.cli.options import Json, answer, app
+from undiffuse.cli.options import Json, Settings, answer, app
 from undiffuse.progress import progress
 
 physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
 app.command(physics)
 
-Settings = Annotated[
-    tuple[str, ...],
-    Parameter(name="--set", negative=(), help="Replace a setting, such as data.digits=[3,8]; may be repeated."),
-]
 Folder = Annotated[
     Path | None, Parameter(help="Folder for the figures and summary.json; files of the same names are replaced.")
 ]

@@ -13,7 +13,8 @@ from undiffuse.errors import UserError, require
 from undiffuse.forward import ForwardProcess
 from undiffuse.physics.curie_weiss import CRITERIA, CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
-from undiffuse.reverse import reverse_trajectory
+from undiffuse.physics.transitions import mean_and_stderr
+from undiffuse.reverse import reconstruct, reverse_trajectory
 from undiffuse.schedule import NoiseSchedule
 from undiffuse.streams import Purpose, stream
 
@@ -126,7 +127,6 @@ def symmetry_breaking(
     n: int = 1000,
     points: int = 8,
     seed: int = 0,
-    on_step: Callable[[int], None] = lambda steps: None,
 ) -> Breaking:
     """Walk back from noise and from data with a score, and see when the sign of the magnetisation is decided.
 
@@ -141,8 +141,6 @@ def symmetry_breaking(
     points : int
         Times that observables are measured at, evenly spaced in tau around the transition.
     seed : int
-    on_step : callable
-        Called after each reverse step with the number of walkers it moved.
 
     Raises
     ------
@@ -163,13 +161,11 @@ def symmetry_breaking(
     rng = stream(seed, Purpose.DATA, model.N)
 
     def back(x: Floats, t: int, copy: int) -> Floats:
-        walk = reverse_trajectory(outcome, x, t, seed=seed * 1000 + 10 * t + copy)
-        *_, (_, last) = _watched(walk, len(x), on_step)
-        return _signs(last)
+        return _signs(reconstruct(outcome, x, t, seed=seed * 1000 + 10 * t + copy))
 
     start = rng.standard_normal((n, model.N))
-    walk = reverse_trajectory(whole, start, seed=seed * 1000)
-    states = dict(_watched(walk, n, on_step, keep={0, *(t + ahead for t in times)}))
+    wanted = {0, *(t + ahead for t in times)}
+    states = {t: x for t, x in reverse_trajectory(whole, start, seed=seed * 1000) if t in wanted}
     cumulants, cloning, uturn, cloned = [], [], [], []
     for t in times:
         cumulants.append(_cumulant(states[t + ahead].sum(axis=1) / np.sqrt(model.N)))
@@ -194,7 +190,7 @@ def symmetry_breaking(
         tuple(model.scaling_variable(tau).tolist()),
         _curve(
             list(zip(cumulants, model.binder_scatter(tau) / np.sqrt(n), strict=True)),
-            model.binder(tau) if model.h == 0 else model.binder_exact(tau),
+            model.binder(tau),
             model.binder_exact(tau),
             none,
         ),
@@ -214,14 +210,6 @@ def _critical_time(model: CurieWeiss, criterion: str) -> float | None:
         return model.critical_time(criterion)
     except UserError:
         return None
-
-
-def _watched(walk, n: int, on_step: Callable[[int], None], keep: set[int] | None = None):  # type: ignore[no-untyped-def]
-    """Pass on the states of a walk, or those at the times to keep, counting every step."""
-    for state in walk:
-        on_step(n)
-        if keep is None or state.t in keep:
-            yield state.t, state.x
 
 
 def _signs(x: Floats) -> Floats:
@@ -244,8 +232,7 @@ def _cloning_of_draws(exact: CurieWeissDenoiser, x_t: Floats, t: int, rng: np.ra
     signs = np.sign(np.concatenate([each.sum(axis=2) for each in draws]))
     # The mean of s_a s_b over pairs a != b is ((sum s)^2 - sum s^2)/(K (K - 1)).
     pairs = (signs.sum(axis=1) ** 2 - (signs**2).sum(axis=1)) / (_COPIES * (_COPIES - 1))
-    same = (1 + pairs) / 2
-    return float(same.mean()), float(same.std(ddof=1) / np.sqrt(len(same)))
+    return mean_and_stderr((1 + pairs) / 2)
 
 
 def _curve(measured: list[tuple[float, float]], theory: Floats, exact: Floats, exact_stderr: Floats) -> Curve:

@@ -183,8 +183,8 @@ def class_curves(
     for t in times:
         x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t).standard_normal(x0.shape))
         share = np.concatenate([weights @ member for _, weights in exact.weights(x_t, t)])
-        cloning.append(_mean(np.sum(share**2, axis=1)))
-        uturn.append(_mean(np.sum(share * own, axis=1)))
+        cloning.append(mean_and_stderr(np.sum(share**2, axis=1)))
+        uturn.append(mean_and_stderr(np.sum(share * own, axis=1)))
     return Curve.of(forward, times, cloning), Curve.of(forward, times, uturn)
 
 
@@ -203,7 +203,7 @@ def potential_curve(denoiser: Denoiser, classes: Classes, times: Sequence[int], 
         x_t += np.outer(forward.signal(t) * (middle @ e) - x_t @ e, e)
         step = 0.05 * forward.noise(t) * e
         rise = (denoiser.score(x_t + step, t) - denoiser.score(x_t - step, t)) @ e / (0.1 * forward.noise(t))
-        points.append(_mean(-1 - 2 * forward.noise_scale**2 * rise))
+        points.append(mean_and_stderr(-1 - 2 * forward.noise_scale**2 * rise))
     return Curve.of(forward, times, points)
 
 
@@ -225,9 +225,9 @@ def entropy_curves(
         x_t = forward.jump(x0, t, xi)
         # The noise's own |xi|^2/2 instead of its mean, N/2: the same on average, with far less scatter.
         separate = np.log(len(training)) + N / 2 * np.log(2 * np.pi * forward.noise(t) ** 2) + np.sum(xi**2, axis=1) / 2
-        excess.append(_mean((separate + exact.log_density(x_t, t)) / N))
+        excess.append(mean_and_stderr((separate + exact.log_density(x_t, t)) / N))
         spread = [-np.sum(w * np.log(np.maximum(w, 1e-300)), axis=1) for _, w in exact.weights(x_t, t)]
-        entropy.append(_mean(np.concatenate(spread) / N))
+        entropy.append(mean_and_stderr(np.concatenate(spread) / N))
     return Curve.of(forward, times, excess), Curve.of(forward, times, entropy)
 
 
@@ -354,7 +354,8 @@ def _time(tau: float, stderr: float, forward: ForwardProcess) -> Time:
     return Time(float(tau), float(stderr), t)
 
 
-def _mean(values: Floats) -> tuple[float, float]:
+def mean_and_stderr(values: Floats) -> tuple[float, float]:
+    """Mean of independent values and its standard error."""
     if len(values) < 2:
         raise UserError("wanted at least two samples, for errors to be known")
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
