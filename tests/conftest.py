@@ -12,6 +12,7 @@ from hypothesis import settings
 import undiffuse as ud
 from undiffuse import config, datasets
 from undiffuse.cli import main
+from undiffuse.datasets import idx
 from undiffuse.training import train_run
 
 # Two processes share two cores, so a deadline per example would test the machine.
@@ -56,6 +57,15 @@ def complaint(capsys, *words, lines=2):
     assert "Traceback" not in err
     assert len(err.splitlines()) <= lines
     return err
+
+
+def write_folder(path, images, labels, pack=lambda content: content, suffix=""):
+    """Write images and labels as IDX files, the same for training and test."""
+    path.mkdir(exist_ok=True)
+    for stem in idx.SPLITS.values():
+        (path / f"{stem}-images-idx3-ubyte{suffix}").write_bytes(pack(idx.encode(images)))
+        (path / f"{stem}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx.encode(labels)))
+    return path
 
 
 @pytest.fixture

@@ -190,7 +190,16 @@ def test_uturn_puts_the_exact_denoisers_beside_the_bank(capsys, run_path, tmp_pa
 
 def test_evaluate_judges_images_beside_cheap_generators(capsys, run_path):
     found = answer(capsys, "evaluate", run_path)
-    names = {"frechet_distance", "precision", "recall", "density", "coverage", "confident", "share_of_0", "memorised"}
+    names = {
+        "frechet_distance",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "confident",
+        "confident_plain",
+        "memorised",
+    }
     assert names <= set(found["metrics"])
     assert set(found["metrics"]["frechet_distance"]["baselines"]) == {"gaussian", "mixture"}
     assert found["metrics"]["confident"]["floor"] > 0.9

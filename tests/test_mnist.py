@@ -13,17 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from conftest import write_folder
 from undiffuse import UserError, config, datasets
 from undiffuse.datasets import idx
 from undiffuse.datasets.mnist import EMBEDDED
-
-
-def write_folder(path, images, labels, pack=lambda content: content, suffix=""):
-    path.mkdir(exist_ok=True)
-    for stem in idx.SPLITS.values():
-        (path / f"{stem}-images-idx3-ubyte{suffix}").write_bytes(pack(idx.encode(images)))
-        (path / f"{stem}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx.encode(labels)))
-    return path
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import undiffuse as ud
-from conftest import answer, complaint
+from conftest import answer, complaint, write_folder
 from undiffuse import config, datasets
 from undiffuse.training import train_run
 
@@ -68,6 +69,19 @@ def test_critical_times_of_a_preset_and_of_a_run_agree(tiny_run_path, tmp_path, 
     assert (tmp_path / "ct" / "critical_times.png").is_file()
 
 
+def test_critical_times_of_a_pair_from_a_folder_are_those_of_the_same_images(tmp_path, capsys):
+    """The package's threes and ones under other labels, on the other pixel scale: tau moves by ln 2."""
+    digits = datasets.mnist((1, 3)).first(400)
+    labels = np.where(digits.labels == 1, 7, 9).astype(np.uint8)
+    folder = write_folder(tmp_path / "idx", np.rint(digits.x * 255).astype(np.uint8).reshape(-1, 28, 28), labels)
+    few = ["--set=data.n=300", "--set=data.held_out=100", "-n", "50", "--points", "8"]
+    times = [
+        answer(capsys, "physics", "critical-times", "mnist-13", *few, *more)["covariance"]["time"]["tau"]
+        for more in ([], ["--set=data.digits=[7,9]", "--set=data.pixels=symmetric", "--data", str(folder)])
+    ]
+    assert times[1] - times[0] == pytest.approx(np.log(2), abs=1e-6)
+
+
 @pytest.mark.parametrize("which", ["tiny_run_path", "digits_run_path", "spins_run"])
 def test_analyse_writes_tables_figures_and_a_page(which, request, tmp_path, capsys):
     run, out = request.getfixturevalue(which), tmp_path / "analysis"
@@ -111,6 +125,7 @@ def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, ca
         ),
         (["physics", "critical-times", "spiral-2pi", "--points", "3"], "wanted at least 8 times"),
         (["physics", "critical-times", "spiral-2pi", "-n", "0"], "wanted at least 50 samples"),
+        (["physics", "critical-times", "mnist-01", "--data", "nowhere"], "nowhere"),
         (["analyse", "nowhere"], "nowhere"),
     ],
 )

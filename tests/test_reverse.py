@@ -189,6 +189,26 @@ def test_batches_of_a_trained_bank_change_not_one_bit(tiny_run_path, monkeypatch
     np.testing.assert_array_equal(model.sample(30, seed=2), whole)
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_threads_change_not_one_bit(gaussian, monkeypatch, name):
+    """600 samples are three parts of a step; each of two threads asks for its noise when it comes to it."""
+    alone, together = [], []
+    for cores, out in ((1, alone), (2, together)):
+        monkeypatch.setattr("undiffuse.threads.cores", lambda cores=cores: cores)
+        out.append(ud.sample(gaussian, 600, Sampler(name), seed=4))
+        out.append(ud.reconstruct(gaussian, out[0], 60, Sampler(name), seed=4))
+    np.testing.assert_array_equal(alone, together)
+
+
+def test_an_error_in_one_thread_ends_the_walk(gaussian):
+    class Broken(Counting):
+        def xi_hat(self, x_t, t):
+            return np.full_like(x_t, np.nan) if t == 50 else super().xi_hat(x_t, t)
+
+    with pytest.raises(UserError, match="between t = 50 and t = 49"):
+        ud.sample(Broken(gaussian), 600)
+
+
 def test_seeds_differ(gaussian):
     assert not np.isclose(ud.sample(gaussian, 1, seed=0), ud.sample(gaussian, 1, seed=1)).any()
 

@@ -210,7 +210,7 @@ def critical_times(
     """Critical times of the data of a run, a preset or a configuration file, by every criterion."""
     start = time.monotonic()
     if Path(run_or_preset).is_dir():
-        require(not changes, "--set goes with a preset or a file; a run's data are what they were")
+        require(not changes, "--set and --data go with a preset or a file; a run's data are what they were")
         run = RunFolder.open(run_or_preset)
         settings, data = run.config, run_data(run)
     else:

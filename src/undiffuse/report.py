@@ -52,7 +52,8 @@ _METRIC_NAMES = {
     "recall": "recall (data near samples)",
     "density": "density",
     "coverage": "coverage",
-    "confident": "share read with a vote above 0.9",
+    "confident": "share read with a vote above 0.9, strict classifier",
+    "confident_plain": "the same, plain classifier",
     "memorised": "share that copies a training image",
 }
 

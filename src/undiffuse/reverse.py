@@ -32,11 +32,14 @@ from undiffuse.denoiser import Denoiser
 from undiffuse.errors import UserError, one_of, require
 from undiffuse.forward import as_samples
 from undiffuse.streams import SampleNoise
+from undiffuse.threads import Crew
 
 Floats = NDArray[np.float64]
 SAMPLERS = ("ancestral", "ddim", "ode")
 VARIANCES = ("beta", "posterior")
 _BATCH = 4096  # samples that go through the chain together
+_ROWS = 256  # samples that a thread moves at once, few enough for its arrays to stay in cache
+Draw = Callable[[], Floats]
 
 
 class State(NamedTuple):
@@ -80,7 +83,7 @@ class Sampler:
         )
         require(self.clip is None or self.clip[0] < self.clip[1], f"clip range {self.clip} is empty")
 
-    def step(self, denoiser: Denoiser, x: Floats, t: int, previous: int, noise: Callable[[], Floats]) -> Floats:
+    def step(self, denoiser: Denoiser, x: Floats, t: int, previous: int, noise: Draw) -> Floats:
         """Take ``x`` from time ``t`` to the earlier time ``previous``."""
         forward = denoiser.forward
         xi = self._xi_hat(denoiser, x, t)
@@ -128,7 +131,7 @@ def reverse_trajectory(
     start: int | None = None,
     sampler: Sampler | None = None,
     seed: int = 0,
-    noise: Callable[[], Floats] | None = None,
+    noise: Draw | None = None,
 ) -> Iterator[State]:
     """Yield every state of the reverse process, from ``x_t`` at time ``start`` (default T) down to t = 0.
 
@@ -153,8 +156,8 @@ def reverse_trajectory(
     sampler = sampler or Sampler()
     times = sampler.times(denoiser, denoiser.forward.T if start is None else start)
     frame = Frame.of(denoiser, sampler.clip is not None)
-    draw = SampleNoise(seed, *x.shape) if noise is None else lambda: frame.enter(noise())
-    walk = _walk(frame.denoiser, frame.enter(x), times, sampler, draw)
+    draws: Sequence[Draw] = _sample_noise(seed, *x.shape) if noise is None else [lambda: frame.enter(noise())]
+    walk = _walk(frame.denoiser, frame.enter(x), times, sampler, draws)
     first = next(walk)
     return chain([State(first.t, x)], (State(t, frame.leave(z)) for t, z in walk))
 
@@ -181,15 +184,36 @@ class Frame:
         return z if self.axes is None else z @ self.axes.T
 
 
+def _sample_noise(seed: int, n: int, dim: int, first: int = 0) -> list[SampleNoise]:
+    """Noise of samples ``first`` to ``first + n``, for ``_ROWS`` of them at a time."""
+    return [SampleNoise(seed, min(_ROWS, n - row), dim, first + row) for row in range(0, n, _ROWS)]
+
+
+def _start(denoiser: Denoiser, draws: Sequence[Draw]) -> Floats:
+    """``x_T`` of each sample, from the first numbers of its noise."""
+    return denoiser.forward.noise_scale * np.concatenate([draw() for draw in draws])
+
+
 def _walk(
-    denoiser: Denoiser, x: Floats, times: Sequence[int], sampler: Sampler, draw: Callable[[], Floats]
+    denoiser: Denoiser, x: Floats, times: Sequence[int], sampler: Sampler, draws: Sequence[Draw]
 ) -> Iterator[State]:
+    """Take ``x`` down the times; each of ``draws`` is the noise of ``_ROWS`` samples, a single one that of them all."""
+    size = len(x) if len(draws) == 1 else _ROWS
+    parts = [(slice(i * size, (i + 1) * size), draw) for i, draw in enumerate(draws)]
     yield State(times[0], x)
-    for t, previous in pairwise(times):
-        x = sampler.step(denoiser, x, t, previous, draw)
-        if not np.isfinite(x).all():
-            raise UserError(f"the reverse process left the finite numbers between t = {t} and t = {previous}")
-        yield State(previous, x)
+    with Crew(len(parts)) as crew:
+        for t, previous in pairwise(times):
+            before, after = x, np.empty_like(x)
+
+            def move(part: tuple[slice, Draw]) -> bool:
+                rows, draw = part
+                after[rows] = sampler.step(denoiser, before[rows], t, previous, draw)  # noqa: B023
+                return bool(np.isfinite(after[rows]).all())  # noqa: B023
+
+            if not all(crew.map(move, parts)):
+                raise UserError(f"the reverse process left the finite numbers between t = {t} and t = {previous}")
+            x = after
+            yield State(previous, x)
 
 
 def sample(
@@ -215,8 +239,8 @@ def sample(
     out = np.empty((n, denoiser.dim))
     for first in range(0, n, _BATCH):
         count = min(_BATCH, n - first)
-        draw = SampleNoise(seed, count, denoiser.dim, first)
-        for state in _walk(frame.denoiser, denoiser.forward.noise_scale * draw(), times, sampler, draw):
+        draws = _sample_noise(seed, count, denoiser.dim, first)
+        for state in _walk(frame.denoiser, _start(denoiser, draws), times, sampler, draws):
             on_step(count)
             if state.t == 0:
                 out[first : first + count] = frame.leave(state.x)
@@ -228,9 +252,9 @@ def sample_trajectory(denoiser: Denoiser, n: int, sampler: Sampler | None = None
     require(n >= 1, f"n = {n}: wanted at least one sample")
     sampler = sampler or Sampler()
     frame = Frame.of(denoiser, sampler.clip is not None)
-    draw = SampleNoise(seed, n, denoiser.dim)
-    start = denoiser.forward.noise_scale * draw()
-    for t, z in _walk(frame.denoiser, start, sampler.times(denoiser, denoiser.forward.T), sampler, draw):
+    draws = _sample_noise(seed, n, denoiser.dim)
+    times = sampler.times(denoiser, denoiser.forward.T)
+    for t, z in _walk(frame.denoiser, _start(denoiser, draws), times, sampler, draws):
         yield State(t, frame.leave(z))
 
 

@@ -61,7 +61,7 @@ class SampleNoise:
         Two kinds of noise for the same samples have different purposes.
     """
 
-    _SLAB = 1 << 21  # numbers drawn ahead, over all samples together
+    _SLAB = 1 << 20  # numbers drawn ahead, over all samples together
 
     def __init__(self, seed: int, n: int, dim: int, first: int = 0, purpose: Purpose = Purpose.SAMPLE) -> None:
         self._streams = [stream(seed, purpose, first + i) for i in range(n)]

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from undiffuse import analysis, memorisation
-from undiffuse.cli.options import Json, Settings, answer, app
+from undiffuse.cli.options import IdxFolder, Json, Settings, answer, app, changes
 from undiffuse.cli.physics import time_line, time_lines
 from undiffuse.progress import progress
 from undiffuse.runs import RunFolder
@@ -54,6 +54,7 @@ def memorise(
     n: Annotated[tuple[int, ...], Parameter(name=["-n", "--n"], negative=(), help="Training points of each twin.")],
     hidden: Annotated[tuple[int, ...], Parameter(negative=(), help="Hidden units; the preset's by default.")] = (),
     set_: Settings = (),
+    data: IdxFolder = None,
     samples: Annotated[int, Parameter(help="Samples compared.")] = 500,
     workers: Annotated[int | None, Parameter(help="Worker processes; one per core by default.")] = None,
     seed: int = 0,
@@ -69,7 +70,7 @@ def memorise(
         Seed of the split and of the samples.
     """
     with progress("training twins", "pairs") as update:
-        summary = memorisation.study(preset, set_, n, hidden, samples, seed, workers, update)
+        summary = memorisation.study(preset, changes(set_, data), n, hidden, samples, seed, workers, update)
     lines = ["     n  hidden   copies          of unseen data   twins apart      held-out gap"]
     for t in summary["twins"]:
         lines.append(

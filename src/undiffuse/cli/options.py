@@ -31,7 +31,16 @@ Settings = Annotated[
     tuple[str, ...],
     Parameter(name="--set", negative=(), help="Replace a setting, such as training.epochs=5; may be repeated."),
 ]
+IdxFolder = Annotated[
+    Path | None,
+    Parameter(name="--data", help="Folder of IDX files (.gz or not) to take the digits from; for image presets."),
+]
 Flag = Annotated[bool, Parameter(negative=())]
+
+
+def changes(settings: tuple[str, ...], data: Path | None) -> list[str]:
+    """List what replaces a preset's settings: what --set says, and --data."""
+    return [*settings, *([] if data is None else [f"data.folder={json_format.dumps(str(data.absolute()))}"])]
 
 
 @Parameter(name="*")
@@ -47,16 +56,13 @@ class TrainingOptions:
         Literal["auto", "cpu", "cuda"], Parameter(help="Where to train; auto takes a GPU where it helps.")
     ] = "auto"
     workers: Annotated[int | None, Parameter(help="Worker processes; one per core by default.")] = None
-    data: Annotated[
-        Path | None, Parameter(help="Folder of IDX files (.gz or not) to take the digits from; for image presets.")
-    ] = None
+    data: IdxFolder = None
 
     def train(self, preset: str, out: Path) -> RunFolder:
         """Train a preset or file into a run folder."""
         if self.resume and self.overwrite:
             raise UserError("--resume and --overwrite exclude each other")
-        folder = [] if self.data is None else [f"data.folder={json_format.dumps(str(self.data.absolute()))}"]
-        config = configuration.load(preset, [*self.set_, *folder], self.seed)
+        config = configuration.load(preset, changes(self.set_, self.data), self.seed)
         data = datasets.load(config)
         with progress("training", "passes") as update:
             return train_run(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from undiffuse import experiments
-from undiffuse.cli.options import Json, Settings, answer, app
+from undiffuse.cli.options import IdxFolder, Json, Settings, answer, app, changes
 from undiffuse.progress import progress
 
 physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
@@ -96,9 +96,10 @@ def langevin(
 
 @physics.command(name="critical-times")
 def critical_times(
-    data: str,
+    source: str,
     *,
     set_: Settings = (),
+    data: IdxFolder = None,
     n: Annotated[int, Parameter(name=["-n", "--n"], help="Samples behind each point of a curve.")] = 1000,
     points: Annotated[int, Parameter(help="Times at which curves are taken.")] = 40,
     out: Folder = None,
@@ -109,13 +110,13 @@ def critical_times(
 
     Parameters
     ----------
-    data
+    source
         Preset, TOML file or run folder that names the data and the schedule.
     seed
         Seed of all noise.
     """
     with progress("critical times", "groups of curves") as update:
-        summary = experiments.critical_times(data, set_, n, points, seed, out, update)
+        summary = experiments.critical_times(source, changes(set_, data), n, points, seed, out, update)
     answer(json, summary, [*time_lines(summary), *summary.get("figures", [])])
 
 
@@ -150,6 +151,7 @@ def linear(
     preset: str,
     *,
     set_: Settings = (),
+    data: IdxFolder = None,
     n: Annotated[int, Parameter(name=["-n", "--n"], help="Samples.")] = 2000,
     components: Annotated[int, Parameter(help="Leading components on which normality is tested.")] = 10,
     out: Folder = None,
@@ -166,7 +168,7 @@ def linear(
         Seed of all noise.
     """
     with progress("sampling", "samples") as update:
-        summary = experiments.linear_model(preset, set_, n, components, seed, out, update)
+        summary = experiments.linear_model(preset, changes(set_, data), n, components, seed, out, update)
     lines = [f"Mardia's test on {summary['components']} components of {summary['samples']} samples"]
     for name, m in summary["normality"].items():
         lines.append(

@@ -6,12 +6,15 @@ Given the auxiliary field z the spins are independent, and a factor of spin i is
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _NEGLIGIBLE = 30.0  # nodes this many nats below the best one count for nothing
+_IN_TURN = Lock()  # of parallel kernels: not every threading layer of numba can be entered by two threads
 
 
 @njit(fastmath=True, cache=True)
@@ -26,7 +29,6 @@ def _log_weight(p: Floats, q: Floats, up: float, down: float, chunk: int) -> flo
     return total
 
 
-@njit(parallel=True, cache=True)
 def node_weights(
     p: Floats, q: Floats, up: Floats, down: Floats, prior: Floats, stride: int, slack: float, chunk: int
 ) -> Floats:
@@ -35,6 +37,20 @@ def node_weights(
     Every ``stride``-th node is looked at first; those between two of them only where they can count. The logarithm of
     the weight is nowhere more than ``slack`` above the larger of its values at the two neighbours looked at.
     """
+    with _IN_TURN:
+        return _node_weights(p, q, up, down, prior, stride, slack, chunk)
+
+
+def spin_means(p: Floats, q: Floats, up: Floats, down: Floats, weights: Floats) -> Floats:
+    """``<tanh(a + b_i)>`` over the nodes' weights, shape ``(n, N)``."""
+    with _IN_TURN:
+        return _spin_means(p, q, up, down, weights)
+
+
+@njit(parallel=True, cache=True)
+def _node_weights(
+    p: Floats, q: Floats, up: Floats, down: Floats, prior: Floats, stride: int, slack: float, chunk: int
+) -> Floats:
     n, nodes = p.shape[0], up.size
     out = np.zeros((n, nodes))
     for sample in prange(n):
@@ -72,8 +88,7 @@ def _add_means(
 
 
 @njit(parallel=True, cache=True)
-def spin_means(p: Floats, q: Floats, up: Floats, down: Floats, weights: Floats) -> Floats:
-    """``<tanh(a + b_i)>`` over the nodes' weights, shape ``(n, N)``."""
+def _spin_means(p: Floats, q: Floats, up: Floats, down: Floats, weights: Floats) -> Floats:
     out = np.zeros_like(p)
     for sample in prange(p.shape[0]):
         used = np.flatnonzero(weights[sample])

@@ -58,7 +58,7 @@ def evaluate(
     dict
         ``w2``, ``sliced_w2``, ``energy_distance``; on a spiral ``distance_to_curve`` and ``coverage_gap``; on images
         ``frechet_distance``, ``precision``, ``recall``, ``density``, ``coverage`` on the plain classifier's features,
-        ``confident`` and ``share_of_LABEL`` by the strict one, and ``memorised``.
+        ``confident`` and ``share_of_LABEL`` by the strict one, ``confident_plain``, and ``memorised``.
     """
     size = len(samples) // replicates
     require(replicates >= 2, f"replicates = {replicates}: wanted at least 2")

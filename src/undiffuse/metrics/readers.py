@@ -39,8 +39,11 @@ class Readers:
         return Readers(*map(Classifier.load, paths)) if all(path.is_file() for path in paths) else None
 
     def shares(self, x: Floats) -> dict[str, float]:
-        """Share of images read with a vote above 0.9, and the share read as each class, by the strict classifier."""
+        """Share of images read with a vote above 0.9 by each classifier, and as each class by the strict one."""
         votes = self.strict.probabilities(x)
         read = np.argmax(votes, axis=1)
-        out = {"confident": float(np.mean(votes.max(axis=1) > CONFIDENT))}
+        out = {
+            "confident": float(np.mean(votes.max(axis=1) > CONFIDENT)),
+            "confident_plain": float(np.mean(self.plain.probabilities(x).max(axis=1) > CONFIDENT)),
+        }
         return out | {f"share_of_{label}": float(np.mean(read == k)) for k, label in enumerate(self.strict.labels)}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from undiffuse.errors import UserError, one_of, require
 from undiffuse.files import Arrays, read_arrays, write_arrays
 from undiffuse.network import Weights
 from undiffuse.runs import RunFolder
+from undiffuse.threads import cores
 from undiffuse.training import engines
 from undiffuse.training.blocks import BlockTrainer, pack_state, unpack_state
 
@@ -182,8 +181,7 @@ def resolve_workers(workers: int | None, blocks: int, device: str) -> int:
     """Return the number of worker processes: what was asked for, or one per core this process may use."""
     if device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, min(workers or cores, blocks))
+    return max(1, min(workers or cores(), blocks))
 
 
 def resolve(config: Config, dim: int, device: str, workers: int | None) -> tuple[str, str]:
