@@ -13,8 +13,9 @@ from undiffuse.datasets import Dataset, Images
 from undiffuse.denoiser import EmpiricalDenoiser
 from undiffuse.errors import require
 from undiffuse.files import make_folder
-from undiffuse.inpainting import hole, inpaint
+from undiffuse.inpainting import Inpainting, hole, inpaint
 from undiffuse.model import Diffusion
+from undiffuse.reverse import Sampler
 from undiffuse.runs import RunFolder
 from undiffuse.streams import Purpose, SampleNoise, stream
 from undiffuse.studies import reconstructions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Made = dict[str, "Figure"]
 _SHOWN = 1_000  # points drawn in a cloud
+_REPAINT_STEPS = 250  # at most, each of them gone down ten times
 
 
 def figures_of(run: RunFolder, out: Path) -> list[Path]:
@@ -245,15 +247,16 @@ def improvement_rows(model: Diffusion, images: Images, chosen: list[int]) -> Fig
 
 
 def inpainting_rows(model: Diffusion, images: Images, chosen: list[int], size: str) -> Figure:
-    """Figure 10: held-out images with a hole of noise, and the hole filled in."""
+    """Figure 10: held-out images with a hole of noise, and the hole filled in by both methods."""
     from undiffuse import figures
 
     mask = hole(size, images.shape)
     x = images.x[chosen]
     noise = model.forward.noise_scale * SampleNoise(model.config.seed, *x.shape)()
     damaged = np.where(mask, noise, x)
-    filled = inpaint(model, x, mask, seed=model.config.seed)
-    rows = [[a, b, c] for a, b, c in zip(x, damaged, filled, strict=True)]
-    return figures.image_rows(
-        rows, ["original", f"{size} destroyed", "filled in"], pixels_of(images), [], [""] * len(rows)
-    )
+    once = inpaint(model, x, mask, seed=model.config.seed)
+    few = Sampler(steps=min(_REPAINT_STEPS, model.forward.T))
+    again = inpaint(model, x, mask, Inpainting("repaint"), few, model.config.seed)
+    rows = [list(row) for row in zip(x, damaged, once, again, strict=True)]
+    titles = ["original", f"{size} destroyed", "filled in", "with jumps"]
+    return figures.image_rows(rows, titles, pixels_of(images), [], [""] * len(rows))
