@@ -126,6 +126,7 @@ def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, ca
         (["physics", "critical-times", "spiral-2pi", "--points", "3"], "wanted at least 8 times"),
         (["physics", "critical-times", "spiral-2pi", "-n", "0"], "wanted at least 50 samples"),
         (["physics", "critical-times", "mnist-01", "--data", "nowhere"], "nowhere"),
+        (["linear", "spiral-2pi", "--components", "0"], "components = 0: wanted at least 1"),
         (["analyse", "nowhere"], "nowhere"),
     ],
 )

@@ -247,6 +247,7 @@ def linear_model(
     """Sample with the linear model of Annex II and test data and samples for normality."""
     settings = configuration.load(preset, list(changes))
     data, forward = datasets.load(settings), settings.forward()
+    require(components >= 1, f"components = {components}: wanted at least 1")
     n, k = min(n, len(data.train)), min(components, data.dim)
     model = LinearDenoiser.from_data(data.train, forward, seed=seed)
     steps = min(forward.T, LINEAR_STEPS)

@@ -26,8 +26,8 @@ _CAPTIONS = {
         "Held-out digits with little noise, improved, and with much noise, reconstructed (Figure 9)."
     ),
     "10_inpainted": (
-        "Held-out digits, the same with a hole of noise, and the hole filled in (Figure 10): going down once, as in the "
-        "thesis, and with jumps back up."
+        "Held-out digits, the same with a hole of noise, and the hole filled in (Figure 10): going down once, as in "
+        "the thesis, and with jumps back up."
     ),
     "reconstruction_curves": (
         "Reconstructions from t by the bank and by the exact denoisers; bands are two standard errors over images."

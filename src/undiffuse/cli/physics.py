@@ -153,7 +153,7 @@ def linear(
     set_: Settings = (),
     data: IdxFolder = None,
     n: Annotated[int, Parameter(name=["-n", "--n"], help="Samples.")] = 2000,
-    components: Annotated[int, Parameter(help="Leading components on which normality is tested.")] = 10,
+    components: Annotated[int, Parameter(help="Leading components tested for normality, if there are so many.")] = 10,
     out: Folder = None,
     seed: int = 0,
     json: Json = False,
