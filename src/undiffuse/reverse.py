@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -194,6 +195,15 @@ def _start(denoiser: Denoiser, draws: Sequence[Draw]) -> Floats:
     return denoiser.forward.noise_scale * np.concatenate([draw() for draw in draws])
 
 
+def _move(
+    denoiser: Denoiser, sampler: Sampler, t: int, previous: int, before: Floats, after: Floats, part: tuple[slice, Draw]
+) -> bool:
+    """Take one part of the samples from time t to the previous one; tell whether it stayed finite."""
+    rows, draw = part
+    after[rows] = sampler.step(denoiser, before[rows], t, previous, draw)
+    return bool(np.isfinite(after[rows]).all())
+
+
 def _walk(
     denoiser: Denoiser, x: Floats, times: Sequence[int], sampler: Sampler, draws: Sequence[Draw]
 ) -> Iterator[State]:
@@ -203,14 +213,8 @@ def _walk(
     yield State(times[0], x)
     with Crew(len(parts)) as crew:
         for t, previous in pairwise(times):
-            before, after = x, np.empty_like(x)
-
-            def move(part: tuple[slice, Draw]) -> bool:
-                rows, draw = part
-                after[rows] = sampler.step(denoiser, before[rows], t, previous, draw)  # noqa: B023
-                return bool(np.isfinite(after[rows]).all())  # noqa: B023
-
-            if not all(crew.map(move, parts)):
+            after = np.empty_like(x)
+            if not all(crew.map(partial(_move, denoiser, sampler, t, previous, x, after), parts)):
                 raise UserError(f"the reverse process left the finite numbers between t = {t} and t = {previous}")
             x = after
             yield State(previous, x)
