@@ -12,7 +12,7 @@ demo: $(VENV)/.installed  ## the 2-pi spiral at full thesis size, then zeros and
 test: $(VENV)/.developer  ## the whole test suite, on two processes
 	$(BIN)/python -m pytest -n 2 -m "not full_size"
 
-test-full: $(VENV)/.developer  ## the checks at full size: minutes each, and the machine should be idle
+test-full: $(VENV)/.developer  ## the checks at full size: 35 minutes, most of them for the laptop bank
 	$(BIN)/python -m pytest -m full_size
 
 lint: $(VENV)/.developer  ## style and types
