@@ -49,7 +49,8 @@ def weights_along_time(rows: Sequence[Row], speciation: float) -> Figure:
         axis.set(title=title, xlabel="OU time $\\tau$", xscale="log")
         if logarithmic:
             axis.set(yscale="log")
-        axis.legend(fontsize=7)
+        axis.margins(y=0.2)  # room for the legend
+        axis.legend(fontsize=7, frameon=True, framealpha=0.8, edgecolor="none")
     return figure
 
 
