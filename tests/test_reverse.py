@@ -192,6 +192,7 @@ def test_batches_of_a_trained_bank_change_not_one_bit(tiny_run_path, monkeypatch
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_threads_change_not_one_bit(gaussian, monkeypatch, name):
     """600 samples are three parts of a step; each of two threads asks for its noise when it comes to it."""
+    monkeypatch.setattr("undiffuse.reverse._PART", 512)
     alone, together = [], []
     for cores, out in ((1, alone), (2, together)):
         monkeypatch.setattr("undiffuse.threads.cores", lambda cores=cores: cores)
@@ -200,7 +201,10 @@ def test_threads_change_not_one_bit(gaussian, monkeypatch, name):
     np.testing.assert_array_equal(alone, together)
 
 
-def test_an_error_in_one_thread_ends_the_walk(gaussian):
+def test_an_error_in_one_thread_ends_the_walk(gaussian, monkeypatch):
+    monkeypatch.setattr("undiffuse.reverse._PART", 512)
+    monkeypatch.setattr("undiffuse.threads.cores", lambda: 2)
+
     class Broken(Counting):
         def xi_hat(self, x_t, t):
             return np.full_like(x_t, np.nan) if t == 50 else super().xi_hat(x_t, t)

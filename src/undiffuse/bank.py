@@ -51,7 +51,7 @@ class _AlongAxes(Denoiser):
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Noise estimate along the axes, shape ``(n, dim)``."""
-        link, net = self._bank.parametrisation(t), self._bank[t]
+        link, net = self._bank.parametrisation(t), self._bank.kept(t)
         k = net.architecture.width
         out = self._linear.xi_hat(x_t, t)
         out[:, :k] += link.correction(net(x_t[:, :k] - self.forward.signal(t) * self._linear.mean[:k]), t)
@@ -95,6 +95,7 @@ class Bank(Denoiser):
         if len(dims) != 1:
             raise UserError(f"the bank's blocks have different dimensions: {sorted(dims)}")
         self.dim = dims.pop()
+        self._kept: tuple[int, Autoencoder] | None = None
         self._lasts = [block.last for block in self._blocks]
         self._parametrisations = [Parametrisation(forward, block.architecture, reference) for block in self._blocks]
 
@@ -109,6 +110,16 @@ class Bank(Denoiser):
         block = self._blocks[self._index(t)]
         return Autoencoder(block.at(t), block.architecture)
 
+    def kept(self, t: int) -> Autoencoder:
+        """Return the autoencoder of time ``t``, not read again if it was the last one asked for.
+
+        Threads that share out a step of sampling all ask for the same. To change weights, take ``bank[t]``.
+        """
+        kept = self._kept
+        if kept is None or kept[0] != t:
+            self._kept = kept = t, self[t]
+        return kept[1]
+
     def __iter__(self) -> Iterator[Autoencoder]:
         """Run over the autoencoders of t = 1..T."""
         return (self[t] for t in range(1, len(self) + 1))
@@ -122,7 +133,7 @@ class Bank(Denoiser):
         if np.ndim(x_t) != 2 or np.shape(x_t)[1] != self.dim:
             raise UserError(f"x_t has shape {np.shape(x_t)}, wanted (n, {self.dim})")
         x_t, link = np.asarray(x_t), self.parametrisation(t)
-        return link.xi_hat(self[t](link.inputs(x_t, t)), x_t, t)
+        return link.xi_hat(self.kept(t)(link.inputs(x_t, t)), x_t, t)
 
     def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""

@@ -39,8 +39,9 @@ Floats = NDArray[np.float64]
 SAMPLERS = ("ancestral", "ddim", "ode")
 VARIANCES = ("beta", "posterior")
 _BATCH = 4096  # samples that go through the chain together
-_ROWS = 256  # samples that a thread moves at once, few enough for its arrays to stay in cache
+_PART = 200_000  # numbers that a thread moves at once: in cache, and worth handing over
 Draw = Callable[[], Floats]
+Part = tuple[slice, Draw]  # some of the samples, and their noise
 
 
 class State(NamedTuple):
@@ -157,8 +158,8 @@ def reverse_trajectory(
     sampler = sampler or Sampler()
     times = sampler.times(denoiser, denoiser.forward.T if start is None else start)
     frame = Frame.of(denoiser, sampler.clip is not None)
-    draws: Sequence[Draw] = _sample_noise(seed, *x.shape) if noise is None else [lambda: frame.enter(noise())]
-    walk = _walk(frame.denoiser, frame.enter(x), times, sampler, draws)
+    parts = _parts(seed, *x.shape) if noise is None else [(slice(None), lambda: frame.enter(noise()))]
+    walk = _walk(frame.denoiser, frame.enter(x), times, sampler, parts)
     first = next(walk)
     return chain([State(first.t, x)], (State(t, frame.leave(z)) for t, z in walk))
 
@@ -185,18 +186,21 @@ class Frame:
         return z if self.axes is None else z @ self.axes.T
 
 
-def _sample_noise(seed: int, n: int, dim: int, first: int = 0) -> list[SampleNoise]:
-    """Noise of samples ``first`` to ``first + n``, for ``_ROWS`` of them at a time."""
-    return [SampleNoise(seed, min(_ROWS, n - row), dim, first + row) for row in range(0, n, _ROWS)]
+def _parts(seed: int, n: int, dim: int, first: int = 0) -> list[Part]:
+    """Cut samples ``first`` to ``first + n`` into parts of about ``_PART`` numbers, each with its own noise."""
+    size = max(1, _PART // dim)
+    return [
+        (slice(row, row + size), SampleNoise(seed, min(size, n - row), dim, first + row)) for row in range(0, n, size)
+    ]
 
 
-def _start(denoiser: Denoiser, draws: Sequence[Draw]) -> Floats:
+def _start(denoiser: Denoiser, parts: Sequence[Part]) -> Floats:
     """``x_T`` of each sample, from the first numbers of its noise."""
-    return denoiser.forward.noise_scale * np.concatenate([draw() for draw in draws])
+    return denoiser.forward.noise_scale * np.concatenate([draw() for _, draw in parts])
 
 
 def _move(
-    denoiser: Denoiser, sampler: Sampler, t: int, previous: int, before: Floats, after: Floats, part: tuple[slice, Draw]
+    denoiser: Denoiser, sampler: Sampler, t: int, previous: int, before: Floats, after: Floats, part: Part
 ) -> bool:
     """Take one part of the samples from time t to the previous one; tell whether it stayed finite."""
     rows, draw = part
@@ -205,11 +209,9 @@ def _move(
 
 
 def _walk(
-    denoiser: Denoiser, x: Floats, times: Sequence[int], sampler: Sampler, draws: Sequence[Draw]
+    denoiser: Denoiser, x: Floats, times: Sequence[int], sampler: Sampler, parts: Sequence[Part]
 ) -> Iterator[State]:
-    """Take ``x`` down the times; each of ``draws`` is the noise of ``_ROWS`` samples, a single one that of them all."""
-    size = len(x) if len(draws) == 1 else _ROWS
-    parts = [(slice(i * size, (i + 1) * size), draw) for i, draw in enumerate(draws)]
+    """Take ``x`` down the times, the parts of each step shared out among threads."""
     yield State(times[0], x)
     with Crew(len(parts)) as crew:
         for t, previous in pairwise(times):
@@ -243,8 +245,8 @@ def sample(
     out = np.empty((n, denoiser.dim))
     for first in range(0, n, _BATCH):
         count = min(_BATCH, n - first)
-        draws = _sample_noise(seed, count, denoiser.dim, first)
-        for state in _walk(frame.denoiser, _start(denoiser, draws), times, sampler, draws):
+        parts = _parts(seed, count, denoiser.dim, first)
+        for state in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
             on_step(count)
             if state.t == 0:
                 out[first : first + count] = frame.leave(state.x)
@@ -256,9 +258,9 @@ def sample_trajectory(denoiser: Denoiser, n: int, sampler: Sampler | None = None
     require(n >= 1, f"n = {n}: wanted at least one sample")
     sampler = sampler or Sampler()
     frame = Frame.of(denoiser, sampler.clip is not None)
-    draws = _sample_noise(seed, n, denoiser.dim)
+    parts = _parts(seed, n, denoiser.dim)
     times = sampler.times(denoiser, denoiser.forward.T)
-    for t, z in _walk(frame.denoiser, _start(denoiser, draws), times, sampler, draws):
+    for t, z in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
         yield State(t, frame.leave(z))
 
 

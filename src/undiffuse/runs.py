@@ -222,10 +222,7 @@ class RunFolder:
 
 
 class StoredBlock:
-    """A trained block on disk. Its sha256 is checked when it is first read; times are then read one by one.
-
-    The last one read is kept: threads that share out a step of sampling all ask for the same.
-    """
+    """A trained block on disk. Its sha256 is checked when it is first read; times are then read one by one."""
 
     def __init__(self, run: RunFolder, entry: dict[str, Any], dim: int) -> None:
         self.first: int = entry["first"]
@@ -233,19 +230,14 @@ class StoredBlock:
         self.architecture: Architecture = run.config.architecture_at(self.last, dim)
         self._run, self._entry = run, entry
         self._file: Any = None
-        self._last: tuple[int, Weights] | None = None
 
     def at(self, t: int) -> Weights:
         """Weights of one time."""
         if self._file is None:
             self._run._check(self._entry)
             self._file = _open_arrays(self._run.weights_path(self._entry))
-        last = self._last
-        if last is None or last[0] != t:
-            i = t - self.first
-            last = t, Weights(**{name: self._file.get_slice(name)[i] for name in Weights.NAMES})
-            self._last = last
-        return last[1]
+        i = t - self.first
+        return Weights(**{name: self._file.get_slice(name)[i] for name in Weights.NAMES})
 
 
 # -- files --------------------------------------------------------------------------------------------------------
