@@ -198,6 +198,7 @@ def test_evaluate_judges_images_beside_cheap_generators(capsys, run_path):
         "coverage",
         "confident",
         "confident_plain",
+        "share_of_0",
         "memorised",
     }
     assert names <= set(found["metrics"])
@@ -218,7 +219,7 @@ def test_thesis_figures_say_what_they_need(capsys, run_path, tmp_path):
     (tmp_path / "runs").mkdir()
     err = complaint(capsys, "figures", "thesis", run_path, "--out", tmp_path / "f", lines=10)
     assert "undiffuse train spiral-2pi-best" in err
-    assert complaint(capsys, "figures", "thesis", "--runs", tmp_path / "none", "--out", tmp_path / "f", lines=10)
+    assert complaint(capsys, "figures", "thesis", "--runs", tmp_path / "none", "--out", tmp_path / "f")
     assert not (tmp_path / "f").exists()
 
 
