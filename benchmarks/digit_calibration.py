@@ -72,11 +72,11 @@ def main() -> None:
     print("correction   Frechet  above 0.9     ones   variance of the components over the data's")
     for scale in (0, 1, 2, 3):
         z = ud.sample(Corrected(inner, mean, scale * found["held out"]), 4000, seed=5)
-        x, votes = z @ axes.T, readers.strict.probabilities(z @ axes.T)
+        x = z @ axes.T
+        shares = readers.shares(x)
         kept = "".join(f"{z[:, p].var(0).sum() / train[:, p].var(0).sum():8.3f}" for p in SHOWN.values())
         distance = frechet_distance(readers.plain.features(x), readers.plain.features(data.held_out))
-        share = np.mean(np.argmax(votes, axis=1) == 1)
-        print(f"{scale:10d} {distance:9.2f} {np.mean(votes.max(axis=1) > 0.9):10.4f} {share:8.4f}   {kept}")
+        print(f"{scale:10d} {distance:9.2f} {shares['confident']:10.4f} {shares['share_of_1']:8.4f}   {kept}")
 
 
 if __name__ == "__main__":

@@ -263,7 +263,8 @@ def linear_model(
         from undiffuse import figures
 
         reference = GaussianDenoiser.from_data(data.train, forward)
-        plane = {name: (x - reference.mean) @ reference.leading(2)[1] for name, x in clouds.items()}
+        _, axes = reference.leading(2)
+        plane = {name: (x - reference.mean) @ axes for name, x in clouds.items()}
         keep(out, summary, {"linear_model": figures.linear_model(plane)})
     return summary
 

@@ -173,15 +173,19 @@ def evaluate_run(
 
 def bounds_of(run: RunFolder, data: Dataset, seed: int) -> dict[str, Bound]:
     """Bound (18) of the bank and of both exact denoisers on held-out samples; 8-bit images by probability."""
-    model = Diffusion.load(run)
     levels = None if data.images is None else (data.images[1].low, data.images[1].high)
     # The empirical denoiser is slow, and its bound so far off that a few samples tell.
-    asked: dict[str, tuple[Denoiser, int]] = {
-        "bank": (model, 200),
-        "gaussian": (run.reference(), 200),
-        "empirical": (EmpiricalDenoiser(model.forward, data.train), 50),
+    samples = {"bank": 200, "gaussian": 200, "empirical": 50}
+    return {
+        name: bound(denoiser, data.held_out[: samples[name]], levels=levels, seed=seed)
+        for name, denoiser in _side_by_side(run, data).items()
     }
-    return {name: bound(d, data.held_out[:n], levels=levels, seed=seed) for name, (d, n) in asked.items()}
+
+
+def _side_by_side(run: RunFolder, data: Dataset) -> dict[str, Denoiser]:
+    """The bank and both exact denoisers of its training data."""
+    model = Diffusion.load(run)
+    return {"bank": model, "gaussian": run.reference(), "empirical": EmpiricalDenoiser(model.forward, data.train)}
 
 
 # -- images -----------------------------------------------------------------------------------------------------------
@@ -235,18 +239,13 @@ def uturn_run(
     """Class kept, pixel error and spread of reconstructions against t, for the bank and the exact denoisers."""
     data, images = held_out_images(run, n)
     reader = readers_of(run, data).strict
-    model = Diffusion.load(run)
-    denoisers: dict[str, Denoiser] = {
-        "bank": model,
-        "gaussian": run.reference(),
-        "empirical": EmpiricalDenoiser(model.forward, data.train),
-    }
+    denoisers = _side_by_side(run, data)
     step = counter(on_time, len(times) * len(denoisers))
     curves = {}
     for name, denoiser in denoisers.items():
         points = studies.reconstruction_curve(denoiser, images, times, repeats, reader, sampler, seed, step)
         curves[name] = {key: [p.as_dict()[key] for p in points.values()] for key in points[times[0]].as_dict()}
-    tau = [float(model.schedule.ou_time(t)) for t in times]
+    tau = [float(run.config.forward().schedule.ou_time(t)) for t in times]
     return {
         "run": str(run.path),
         "n": n,
