@@ -27,7 +27,8 @@ class Corrected(ud.Denoiser):
     """A denoiser along principal axes, with ``slope(t) (z - mean)`` added."""
 
     def __init__(self, inner: ud.Denoiser, mean: np.ndarray, slopes: np.ndarray) -> None:
-        self.inner, self.forward, self.dim = inner, inner.forward, inner.dim
+        super().__init__(inner.forward, inner.dim)
+        self.inner = inner
         self.mean, self.slopes = mean, slopes
 
     def xi_hat(self, x_t: np.ndarray, t: int) -> np.ndarray:

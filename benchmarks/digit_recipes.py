@@ -19,18 +19,20 @@ import numpy as np
 import torch
 
 import undiffuse as ud
-from undiffuse import config, datasets, objective
-from undiffuse.bank import MemoryBlock
-from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.network import Weights
-from undiffuse.parametrisation import Parametrisation
+from undiffuse import datasets
+from undiffuse.diffusion import objective
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.bank import MemoryBlock
+from undiffuse.networks.network import Weights
+from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.runs import config
 from undiffuse.training.blocks import BlockTrainer
 
 torch.set_num_threads(1)
 
 BASE = config.load("mnist-01-laptop").model_dump() | {"times": []}
 DATA = datasets.load(config.load("mnist-01-laptop"))
-REFERENCE = GaussianDenoiser.from_data(DATA.train, config.load("mnist-01-laptop").forward())
+REFERENCE = GaussianDenoiser.from_data(config.load("mnist-01-laptop").forward(), DATA.train)
 EMPIRICAL = ud.EmpiricalDenoiser(REFERENCE.forward, DATA.train)
 COLD = {"order": "independent", "warm_epochs": None, "warm_learning_rate": None, "sweep_from": None, "average": None}
 THESIS = {"skip": "none", "components": None, "hidden": 1700, "prediction": "xi", "decoder_scale": 1.0}

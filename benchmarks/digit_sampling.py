@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import undiffuse as ud
-from undiffuse.network import Architecture
+from undiffuse.networks.network import Architecture
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import undiffuse as ud
-from undiffuse import config
-from undiffuse.objective import bound_weight
-from undiffuse.parametrisation import Parametrisation
+from undiffuse.diffusion.objective import bound_weight
+from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.runs import config
 from undiffuse.training.blocks import BlockTrainer
 
 TIMES = [30, 60, 110, 160, 230, 310, 410, 520, 700, 900]
@@ -58,7 +58,7 @@ def exact_estimates(data: ud.datasets.Dataset, forward: ud.ForwardProcess) -> di
 def excess(settings: config.Config, data: ud.datasets.Dataset, exact: dict) -> tuple[NDArray, float]:
     """Mean square distance to the exact estimate at each time, and seconds a network took on one core."""
     forward = settings.forward()
-    reference = ud.GaussianDenoiser.from_data(data.train, forward)
+    reference = ud.GaussianDenoiser.from_data(forward, data.train)
     parametrisation = Parametrisation(forward, settings.architecture_at(1, data.dim), reference)
     errors, start, trained = [], time.perf_counter(), 0
     for t in TIMES:

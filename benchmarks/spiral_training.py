@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import undiffuse as ud
-from undiffuse import config
+from undiffuse.runs import config
 from undiffuse.training import train_bank
 from undiffuse.training.blocks import BlockTrainer
 
@@ -50,7 +50,7 @@ def batched(settings: config.Config, data: ud.datasets.Dataset, at_once: int) ->
     """Seconds to train ``at_once`` times side by side on the torch engine."""
     training = settings.training.model_copy(update={"engine": "torch", "at_once": at_once, "block": at_once})
     settings = settings.model_copy(update={"training": training})
-    reference = ud.GaussianDenoiser.from_data(data.train, settings.forward())
+    reference = ud.GaussianDenoiser.from_data(settings.forward(), data.train)
     trainer = BlockTrainer(settings, 500, 499 + at_once, data.train.astype("f4"), data.held_out.astype("f4"), reference)
     start = time.perf_counter()
     trainer.run()

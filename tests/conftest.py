@@ -10,9 +10,10 @@ import pytest
 from hypothesis import settings
 
 import undiffuse as ud
-from undiffuse import config, datasets
+from undiffuse import datasets
 from undiffuse.cli import main
 from undiffuse.datasets import idx
+from undiffuse.runs import config
 from undiffuse.training import train_run
 
 # Two processes share two cores, so a deadline per example would test the machine.

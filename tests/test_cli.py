@@ -182,6 +182,13 @@ def test_output_in_a_missing_folder_is_refused_before_the_work(capsys, tmp_path,
     assert "no folder" in complaint(capsys, "sample", tiny_run_path, "--out", tmp_path / "no" / "x.npy")
 
 
+def write_claim(path, shape):
+    """A .npy file of a few bytes whose header claims a large array."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
+        file.write(bytes(64))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -189,8 +196,12 @@ def test_output_in_a_missing_folder_is_refused_before_the_work(capsys, tmp_path,
         (lambda p: np.save(p, np.zeros(300)), "shape (300,)"),
         (lambda p: p.write_bytes(b"not an array"), "is not a .npy array"),
         (lambda p: None, "there is no file"),
+        (lambda p: write_claim(p, (10**12, 2)), "its header promises shape (1000000000000, 2)"),
+        (lambda p: write_claim(p, (10**30, 2)), "it holds 64"),
+        (lambda p: np.save(p, np.ones((300, 2), complex)), "holds complex128 values"),
+        (lambda p: np.save(p, np.zeros((300, 2), "datetime64[s]")), "holds datetime64"),
     ],
-    ids=["nan", "shape", "garbage", "missing"],
+    ids=["nan", "shape", "garbage", "missing", "claim", "absurd-claim", "complex", "dates"],
 )
 def test_bad_data_files_are_refused(capsys, tmp_path, content, words):
     data, settings = tmp_path / "x.npy", tmp_path / "c.toml"

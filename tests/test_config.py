@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undiffuse import UserError, config
+from undiffuse import UserError
+from undiffuse.runs import config
 
 
 @pytest.mark.parametrize(

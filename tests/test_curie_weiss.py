@@ -214,7 +214,7 @@ def test_a_denoiser_without_two_states_breaks_nothing():
     """The Gaussian of the same covariance ends between the states, where equilibrium hardly ever is."""
     model = CurieWeiss(30, 1.5)
     data = model.sample(4000, np.random.default_rng(0))
-    result = symmetry_breaking(model, lambda f: ud.GaussianDenoiser.from_data(data, f), n=400, points=3)
+    result = symmetry_breaking(model, lambda f: ud.GaussianDenoiser.from_data(f, data), n=400, points=3)
     between = np.exp(model.log_law)[np.abs(model.sums) <= 3].sum()
     share = np.mean(np.abs(result.magnetisation) <= 3.5 / 30)
     assert share > between + 5 * np.sqrt(between / 400)

@@ -5,8 +5,8 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from undiffuse import Denoiser, EmpiricalDenoiser, ForwardProcess, GaussianDenoiser, LinearDenoiser, NoiseSchedule
-from undiffuse.errors import UserError
-from undiffuse.objective import bound_weight, xi_error
+from undiffuse.diffusion.objective import bound_weight, xi_error
+from undiffuse.support.errors import UserError
 
 MEAN, COVARIANCE = np.array([0.4, -0.2]), np.array([[0.9, 0.35], [0.35, 0.4]])
 
@@ -109,7 +109,7 @@ def test_chunks_change_nothing(forward, rng):
 def test_linear_model_tends_to_the_wiener_filter(forward, rng):
     """4,000 points, 200 noised copies each: slopes agree to 2 per cent of the largest."""
     x = rng.multivariate_normal(MEAN, COVARIANCE, 4_000)
-    linear, exact = LinearDenoiser.from_data(x, forward, draws=200), GaussianDenoiser.from_data(x, forward)
+    linear, exact = LinearDenoiser(forward, x, draws=200), GaussianDenoiser.from_data(forward, x)
     grid = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]])
     for t in (5, 50, 100):
         expected = exact.xi_hat(grid, t)
@@ -118,10 +118,10 @@ def test_linear_model_tends_to_the_wiener_filter(forward, rng):
 
 def test_linear_model_equals_lstsq_on_the_same_pairs(forward, rng):
     """One draw of noise: the moments' solution is the least-squares one."""
-    from undiffuse.streams import Purpose, stream
+    from undiffuse.support.streams import Purpose, stream
 
     x = rng.standard_normal((300, 2)) ** 3
-    xi = stream(4, Purpose.PASS).standard_normal(x.shape)
+    xi = stream(4, Purpose.LINEAR_FIT).standard_normal(x.shape)
     x_t = forward.jump(x, 30, xi)
     design = np.hstack([x_t, np.ones((300, 1))])
     solution = np.linalg.lstsq(design, xi, rcond=None)[0]
@@ -130,10 +130,10 @@ def test_linear_model_equals_lstsq_on_the_same_pairs(forward, rng):
     )
 
 
-@pytest.mark.parametrize("make", [GaussianDenoiser.from_data, LinearDenoiser.from_data])
+@pytest.mark.parametrize("make", [GaussianDenoiser.from_data, LinearDenoiser])
 def test_estimates_derive_from_the_noise_in_one_way(forward, rng, make):
     x = rng.standard_normal((200, 2))
-    d, t = make(x, forward), 35
+    d, t = make(forward, x), 35
     x_t = forward.jump(x, t, rng.standard_normal(x.shape))
     xi, x0 = d.xi_hat(x_t, t), d.x0_hat(x_t, t)
     np.testing.assert_allclose(forward.jump(x0, t, xi), x_t, rtol=1e-10, atol=1e-12)

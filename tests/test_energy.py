@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import undiffuse as ud
-from undiffuse.bank import MemoryBlock
-from undiffuse.network import Architecture, Autoencoder, Weights
+from undiffuse.networks.bank import MemoryBlock
+from undiffuse.networks.network import Architecture, Autoencoder, Weights
 from undiffuse.physics import weights as followed
 
 T = 4
@@ -25,7 +25,7 @@ def bank_of(rng, dim=5, hidden=30, **architecture) -> ud.Bank:
     stacked = Weights(
         *(v.astype("f4") for v in (W, rng.standard_normal((T, hidden)), A, rng.standard_normal((T, a.width))))
     )
-    return ud.Bank(forward, [MemoryBlock(1, a, stacked)], ud.GaussianDenoiser.from_data(x, forward))
+    return ud.Bank(forward, [MemoryBlock(1, a, stacked)], ud.GaussianDenoiser.from_data(forward, x))
 
 
 KINDS = [
@@ -90,7 +90,7 @@ def test_exact_denoisers_potentials_agree_with_quadrature_of_their_scores(rng):
     forward = ud.ForwardProcess(ud.NoiseSchedule.linear(T, 0.1, 0.5))
     data = rng.standard_normal((20, 3))
     x, origin = rng.standard_normal((5, 3)), rng.standard_normal(3)
-    for exact in (ud.GaussianDenoiser.from_data(data, forward), ud.EmpiricalDenoiser(forward, data)):
+    for exact in (ud.GaussianDenoiser.from_data(forward, data), ud.EmpiricalDenoiser(forward, data)):
         by_quadrature = ud.Denoiser.potential(exact, x, 3, origin)
         np.testing.assert_allclose(exact.potential(x, 3, origin), by_quadrature, rtol=1e-8, atol=1e-8)
 
@@ -140,7 +140,7 @@ def test_jacobian_of_the_exact_gaussian_is_read_off_a_bank_without_corrections(r
     none = ud.Bank(forward, [MemoryBlock(1, bank._blocks[0].architecture, zero)], bank.reference)
     rows, _ = followed.follow(none, none.reference, rng.standard_normal((10, 5)), np.zeros(5), [3])
     noise2 = forward.noise(3) ** 2
-    lowest = noise2 / (forward.signal(3) ** 2 * bank.reference.variances[-1] + noise2)
+    lowest = noise2 / (forward.signal(3) ** 2 * bank.reference.variances[0] + noise2)
     assert rows[0].lowest == pytest.approx(lowest, rel=1e-6)
     assert rows[0].asymmetry < 1e-12
 

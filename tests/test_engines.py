@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from undiffuse import Architecture, UserError
-from undiffuse.network import start_weights
+from undiffuse.networks.network import start_weights
 from undiffuse.training.engines import TrainingState, build, choose
 
 ACTIVATIONS = {"relu": torch.relu, "linear": lambda u: u, "sigmoid": torch.sigmoid}

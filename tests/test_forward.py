@@ -6,7 +6,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from undiffuse import ForwardProcess, NoiseSchedule, UserError
-from undiffuse.forward import as_samples
+from undiffuse.support.arrays import as_samples
 
 LINEAR = ForwardProcess(NoiseSchedule.linear(), 0.1)
 

@@ -7,7 +7,8 @@ import pytest
 
 import undiffuse as ud
 from conftest import answer
-from undiffuse import config, datasets
+from undiffuse import datasets
+from undiffuse.runs import config
 from undiffuse.training import train_run
 from undiffuse.workflow import run_data
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 import undiffuse as ud
 from undiffuse import Inpainting, Sampler, UserError
-from undiffuse.inpainting import hole, read_mask
+from undiffuse.diffusion.inpainting import hole, read_mask
 
 HALF = np.array([True, False])
 

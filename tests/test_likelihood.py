@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import undiffuse as ud
-from undiffuse.likelihood import _log_mass
+from undiffuse.diffusion.likelihood import _log_mass
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from undiffuse.metrics import (
     sliced_wasserstein2,
     wasserstein2,
 )
+from undiffuse.support.streams import Purpose, stream
 
 
 def spiral_data(turns=1.0):
@@ -34,7 +35,7 @@ def test_w2_of_a_shift_is_the_shift(rng):
 
 def test_sliced_w2_equals_pots_on_the_same_directions(rng):
     x, y = rng.standard_normal((80, 2)), 2 * rng.standard_normal((80, 2))
-    axes = np.random.default_rng(0).standard_normal((2, 128))
+    axes = stream(0, Purpose.SLICES).standard_normal((2, 128))
     axes /= np.linalg.norm(axes, axis=0)
     assert sliced_wasserstein2(x, y) == pytest.approx(ot.sliced_wasserstein_distance(x, y, projections=axes), rel=1e-9)
 

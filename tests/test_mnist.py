@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import undiffuse as ud
 from conftest import write_folder
-from undiffuse import UserError, config, datasets
+from undiffuse import UserError, datasets
 from undiffuse.datasets import idx
 from undiffuse.datasets.mnist import EMBEDDED
+from undiffuse.runs import config
 
 
 @pytest.fixture
@@ -175,3 +177,29 @@ def test_a_download_without_a_network_says_so_and_leaves_nothing(tmp_path, diges
     with pytest.raises(UserError, match="is the network there"):
         datasets.fetch(tmp_path / "new", ["http://127.0.0.1:9/"], digests)
     assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_a_file_that_unpacks_to_more_than_its_header_says_is_not_unpacked(tmp_path, suffix):
+    """1 GB of zeros behind a header of 5 x 4 x 3 bytes; memory is traced."""
+    import gzip
+    import lzma
+    import tracemalloc
+
+    pack = {".gz": gzip.open, ".xz": lzma.open}[suffix]
+    with pack(tmp_path / f"train-images-idx3-ubyte{suffix}", "wb") as file:
+        file.write(idx.encode(np.zeros((5, 4, 3), np.uint8)))
+        for _ in range(64):
+            file.write(bytes(1 << 24))
+    tracemalloc.start()
+    with pytest.raises(ud.UserError, match=r"promises 5 x 4 x 3 bytes, it holds more"):
+        idx.read(tmp_path, "train-images-idx3-ubyte")
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+
+
+def test_a_header_that_claims_more_than_the_memory_is_refused(tmp_path):
+    header = bytes([0, 0, 8, 3]) + np.array([2**32 - 1, 4000, 4000], ">u4").tobytes()
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(header)
+    with pytest.raises(ud.UserError, match=r"takes 6\.87e\+07 GB of memory, this machine has"):
+        idx.read(tmp_path, "train-images-idx3-ubyte")

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from undiffuse import Architecture, Autoencoder, UserError
-from undiffuse.network import start_weights
+from undiffuse.networks.network import start_weights
 
 ACTIVATIONS = {"relu": torch.relu, "linear": lambda u: u, "sigmoid": torch.sigmoid}
 

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from undiffuse import Architecture, Bank, GaussianDenoiser, UserError
-from undiffuse.bank import MemoryBlock
-from undiffuse.forward import PREDICTIONS
-from undiffuse.network import SKIPS, Weights, start_weights
-from undiffuse.parametrisation import Parametrisation
+from undiffuse.diffusion.forward import PREDICTIONS
+from undiffuse.networks.bank import MemoryBlock
+from undiffuse.networks.network import SKIPS, Weights, start_weights
+from undiffuse.networks.parametrisation import Parametrisation
 
 
 @pytest.fixture
 def reference(forward, rng):
-    return GaussianDenoiser.from_data(rng.standard_normal((500, 2)) @ np.array([[1.0, 0.6], [0.0, 0.3]]), forward)
+    return GaussianDenoiser.from_data(forward, rng.standard_normal((500, 2)) @ np.array([[1.0, 0.6], [0.0, 0.3]]))
 
 
 def make(forward, reference, **changes):
@@ -41,7 +41,7 @@ def test_targets_under_a_skip_have_unit_size(forward, reference, rng, skip):
     x0 = rng.standard_normal((20_000, 2))
     if skip == "gaussian":
         x0 = rng.multivariate_normal(reference.mean, reference.covariance, 20_000)
-    p = make(forward, GaussianDenoiser.from_data(x0, forward), skip=skip)
+    p = make(forward, GaussianDenoiser.from_data(forward, x0), skip=skip)
     xi = rng.standard_normal(x0.shape)
     target = p.target(x0, xi, forward.jump(x0, 50, xi), 50)
     assert np.mean(target**2) == pytest.approx(1, abs=0.05)

@@ -10,7 +10,8 @@ import pytest
 
 import undiffuse as ud
 from conftest import answer, complaint, write_folder
-from undiffuse import config, datasets
+from undiffuse import datasets
+from undiffuse.runs import config
 from undiffuse.training import train_run
 
 SPINS = """

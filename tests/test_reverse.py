@@ -7,7 +7,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 
 import undiffuse as ud
 from undiffuse import Denoiser, ForwardProcess, GaussianDenoiser, NoiseSchedule, Sampler, UserError
-from undiffuse.reverse import SAMPLERS
+from undiffuse.diffusion.reverse import SAMPLERS
 
 MEAN, COVARIANCE = np.array([0.5, -0.3]), np.array([[0.6, 0.25], [0.25, 0.3]])
 STANDARD = ForwardProcess(NoiseSchedule.linear(100, 1e-3, 0.15))
@@ -185,25 +185,25 @@ def test_number_of_samples_changes_none_of_them(gaussian, name):
 def test_batches_of_a_trained_bank_change_not_one_bit(tiny_run_path, monkeypatch):
     model = ud.Diffusion.load(tiny_run_path)
     whole = model.sample(30, seed=2)
-    monkeypatch.setattr("undiffuse.reverse._BATCH", 7)
+    monkeypatch.setattr("undiffuse.diffusion.reverse._BATCH", 7)
     np.testing.assert_array_equal(model.sample(30, seed=2), whole)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_threads_change_not_one_bit(gaussian, monkeypatch, name):
     """600 samples are three parts of a step; each of two threads asks for its noise when it comes to it."""
-    monkeypatch.setattr("undiffuse.reverse._PART", 512)
+    monkeypatch.setattr("undiffuse.diffusion.reverse._PART", 512)
     alone, together = [], []
     for cores, out in ((1, alone), (2, together)):
-        monkeypatch.setattr("undiffuse.threads.cores", lambda cores=cores: cores)
+        monkeypatch.setattr("undiffuse.support.threads.cores", lambda cores=cores: cores)
         out.append(ud.sample(gaussian, 600, Sampler(name), seed=4))
         out.append(ud.reconstruct(gaussian, out[0], 60, Sampler(name), seed=4))
     np.testing.assert_array_equal(alone, together)
 
 
 def test_an_error_in_one_thread_ends_the_walk(gaussian, monkeypatch):
-    monkeypatch.setattr("undiffuse.reverse._PART", 512)
-    monkeypatch.setattr("undiffuse.threads.cores", lambda: 2)
+    monkeypatch.setattr("undiffuse.diffusion.reverse._PART", 512)
+    monkeypatch.setattr("undiffuse.support.threads.cores", lambda: 2)
 
     class Broken(Counting):
         def xi_hat(self, x_t, t):

@@ -10,9 +10,10 @@ import pytest
 
 import undiffuse as ud
 from conftest import TINY
-from undiffuse import config, datasets
-from undiffuse.files import read_arrays, write_arrays, write_file
-from undiffuse.runs import RunFolder
+from undiffuse import datasets
+from undiffuse.runs import config
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.files import write_file
 from undiffuse.training import train_run
 
 
@@ -198,7 +199,7 @@ def test_resume_on_other_data_is_refused(tmp_path, rng):
 
 def test_two_trainings_in_one_folder_are_refused(run_path):
     code = (
-        "import sys; from undiffuse.runs import RunFolder\n"
+        "import sys; from undiffuse.runs.folder import RunFolder\n"
         "with RunFolder.open(sys.argv[1]).lock(): print('held', flush=True); input()"
     )
     holder = subprocess.Popen(
@@ -214,8 +215,131 @@ def test_two_trainings_in_one_folder_are_refused(run_path):
         holder.communicate(b"\n")
 
 
-def test_a_run_with_an_older_versions_reference_is_refused(run_path):
-    arrays = read_arrays(run_path / "reference.safetensors")
-    write_arrays(run_path / "reference.safetensors", {name: arrays[name] for name in ("mean", "covariance")})
-    with pytest.raises(ud.UserError, match="made by an older version"):
+# -- nothing outside the folder -------------------------------------------------------------------------------------
+
+
+def alter(path, change):
+    """Rewrite the manifest with something changed."""
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("resumed", [False, True], ids=["read", "trained"])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../outside.safetensors", "block-0005-0008.safetensors"])
+def test_a_manifest_cannot_name_files(run_path, tmp_path, name, resumed):
+    outside = tmp_path / "outside.safetensors"
+    outside.write_text("somebody else's")
+    alter(run_path, lambda m: m["blocks"][1].update(file=name, state="to do" if resumed else "done"))
+    with pytest.raises(ud.UserError, match=r"manifest.json is damaged: blocks.1.file"):
+        resume(run_path) if resumed else ud.Diffusion.load(run_path)
+    assert outside.read_text() == "somebody else's"
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "partial", "state"])
+def test_links_out_of_a_run_are_neither_read_nor_written_nor_deleted(run_path, tmp_path, ending):
+    outside = tmp_path / "outside"
+    outside.write_text("somebody else's")
+    block = some_block(run_path)
+    block.unlink()
+    block.with_suffix(f".{ending}").symlink_to(outside)
+    alter(run_path, lambda m: m["blocks"][1].update(state="to do"))
+    with pytest.raises(ud.UserError, match="is a link"):
+        resume(run_path)
+    assert outside.read_text() == "somebody else's"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.update(blocks=None),
+        lambda m: m["blocks"][0].pop("first"),
+        lambda m: m["blocks"][0].update(first="1"),
+        lambda m: m["blocks"][0].update(state="finished"),
+        lambda m: m.update(training_seconds="long"),
+        lambda m: m.update(device="tpu"),
+        lambda m: m.update(data_sha256="0"),
+        lambda m: m.pop("package_version"),
+        lambda m: m.update(program="somebody else's"),
+    ],
+)
+def test_a_manifest_with_anything_mistyped_is_refused_by_name(run_path, change):
+    alter(run_path, change)
+    with pytest.raises(ud.UserError, match=r"manifest.json is (damaged|not the manifest)"):
+        RunFolder.open(run_path)
+
+
+def test_deeply_nested_json_is_refused(run_path):
+    (run_path / "manifest.json").write_text("[" * 200_000)
+    with pytest.raises(ud.UserError, match="it is not JSON"):
+        RunFolder.open(run_path)
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "train it again"), (3, "reads format 2 only")])
+def test_a_run_of_another_format_is_refused(run_path, number, words):
+    alter(run_path, lambda m: m.update(format=number))
+    with pytest.raises(ud.UserError, match=rf"is of run format {number}, made by undiffuse .*{words}"):
         ud.Diffusion.load(run_path)
+
+
+def test_a_damaged_reference_is_noticed(run_path):
+    path = run_path / "reference.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ud.UserError, match=r"reference.safetensors is damaged"):
+        ud.Diffusion.load(run_path)
+
+
+def overwrite(path):
+    settings = config.loads(TINY, "tiny")
+    train_run(settings, datasets.load(settings), path, overwrite=True, workers=1)
+
+
+@pytest.mark.parametrize("content", ["{}", "not JSON", '{"format": 2, "blocks": []}', '{"config_sha256": "0"}'])
+def test_overwrite_leaves_other_programs_manifests_alone(tmp_path, content):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "manifest.json").write_text(content)
+    (theirs / "config.toml").write_text("")
+    with pytest.raises(ud.UserError, match="not a run folder"):
+        overwrite(theirs)
+    assert (theirs / "manifest.json").read_text() == content
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "weights/mine.safetensors", ".git"])
+def test_overwrite_does_not_delete_what_no_command_wrote(run_path, name):
+    (run_path / name).write_text("years of work")
+    with pytest.raises(ud.UserError, match=f"holds {name}, which no command put there"):
+        overwrite(run_path)
+    assert (run_path / name).read_text() == "years of work"
+    assert RunFolder.open(run_path).unfinished == []
+
+
+def test_overwrite_replaces_a_run_of_an_older_format(run_path):
+    alter(run_path, lambda m: m.update(format=1))
+    overwrite(run_path)
+    assert RunFolder.open(run_path).unfinished == []
+
+
+def test_overwrite_does_not_follow_a_link_to_a_run(run_path, tmp_path):
+    (tmp_path / "link").symlink_to(run_path)
+    with pytest.raises(ud.UserError, match="not a run folder"):
+        overwrite(tmp_path / "link")
+    assert RunFolder.open(run_path).unfinished == []
+
+
+def test_a_failed_overwrite_leaves_the_old_run(run_path, monkeypatch):
+    """The new run cannot take the name: the old one gets it back."""
+    real = type(run_path).rename
+
+    def rename(self, target):
+        if self.name.endswith(".new"):
+            raise OSError(5, "Input/output error")
+        return real(self, target)
+
+    monkeypatch.setattr(type(run_path), "rename", rename)
+    with pytest.raises(ud.UserError, match="Input/output error"):
+        overwrite(run_path)
+    assert RunFolder.open(run_path).unfinished == []
+    assert [p.name for p in run_path.parent.iterdir()] == ["run"]

@@ -7,10 +7,11 @@ import pytest
 
 import undiffuse as ud
 from conftest import DIGITS
-from undiffuse import config, datasets
-from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.network import Architecture, start_weights
-from undiffuse.parametrisation import Parametrisation
+from undiffuse import datasets
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.network import Architecture, start_weights
+from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.runs import config
 from undiffuse.training import train_run
 from undiffuse.training.engines import TrainingState, build
 from undiffuse.training.passes import Examples
@@ -102,7 +103,7 @@ def test_every_network_beats_the_linear_theory_where_digits_are_not_gaussian(ban
     """Held-out xi-error on 200 images against the Gaussian reference's on the same noise."""
     data = datasets.load(config.loads(DIGITS, "digits"))
     for t in (5, 6, 7, 8):
-        linear = ud.GaussianDenoiser.from_data(data.train, bank.forward)
+        linear = ud.GaussianDenoiser.from_data(bank.forward, data.train)
         xi = np.random.default_rng(t).standard_normal(data.held_out.shape)
         x_t = bank.forward.jump(data.held_out, t, xi)
         theirs = np.mean((linear.xi_hat(x_t, t) - xi) ** 2)
@@ -216,10 +217,10 @@ def test_posterior_targets_scatter_less_and_mean_the_same(rng):
 def test_leading_coordinates_are_centred_independent_and_sorted(rng):
     forward = ud.ForwardProcess(ud.NoiseSchedule.linear(10, 0.1, 0.5))
     x = rng.standard_normal((300, 5)) @ rng.standard_normal((5, 5)) + 3
-    reference = GaussianDenoiser.from_data(x, forward)
+    reference = GaussianDenoiser.from_data(forward, x)
     reduced, axes = reference.leading(3)
     y = (x - x.mean(axis=0)) @ axes
-    np.testing.assert_allclose(y.T @ y / 300, np.diag(reduced.variances[::-1]), atol=1e-9)
+    np.testing.assert_allclose(y.T @ y / 300, np.diag(reduced.variances), atol=1e-9)
 
 
 def test_components_beyond_the_variables_or_without_the_skip_are_refused():

@@ -11,9 +11,10 @@ import pytest
 
 import undiffuse as ud
 from conftest import TINY
-from undiffuse import config, datasets
-from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.network import Weights
+from undiffuse import datasets
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.network import Weights
+from undiffuse.runs import config
 from undiffuse.training import overfit, run_errors, train_bank, train_run
 from undiffuse.training.blocks import BlockTrainer, total_passes
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
@@ -38,7 +39,7 @@ def assert_same_bits(first, second):
 
 def trainer_of(settings, first=1, last=4):
     data = datasets.load(settings)
-    reference = GaussianDenoiser.from_data(data.train, settings.forward())
+    reference = GaussianDenoiser.from_data(settings.forward(), data.train)
     return BlockTrainer(settings, first, last, data.train.astype("f4"), data.held_out.astype("f4"), reference)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import undiffuse as ud
-from undiffuse import reverse
+from undiffuse.diffusion import reverse
 from undiffuse.physics import Classes, CurieWeiss, critical_times, transitions
 from undiffuse.physics.curie_weiss import cloning_probability
 
@@ -117,7 +117,7 @@ def test_curie_weiss_spins_decide_where_theory_says(rng):
     model = CurieWeiss(100)
     x = model.sample(4000, rng)
     classes = Classes(x, (x.sum(axis=1) > 0).astype(int))
-    found = critical_times(classes, classes, FORWARD, ud.GaussianDenoiser.from_data(x, FORWARD), points=24, n=400)
+    found = critical_times(classes, classes, FORWARD, ud.GaussianDenoiser.from_data(FORWARD, x), points=24, n=400)
     expected = model.critical_time("marginal")
     for name in ("cloning", "uturn"):
         time = found.times[name]

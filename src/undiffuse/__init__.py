@@ -4,21 +4,25 @@ The network is not one black box but a bank of single-hidden-layer autoencoders,
 beside exact denoisers that answer the same question.
 """
 
-__version__ = "0.1.0"
+from importlib.metadata import version
 
 from undiffuse import datasets
-from undiffuse.bank import Bank
-from undiffuse.config import Config, presets
-from undiffuse.denoiser import Denoiser, EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
-from undiffuse.errors import UserError
-from undiffuse.forward import ForwardProcess
-from undiffuse.inpainting import Inpainting, inpaint
-from undiffuse.likelihood import Bound, bound
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.inpainting import Inpainting, inpaint
+from undiffuse.diffusion.likelihood import Bound, bound
+from undiffuse.diffusion.reverse import Sampler, reconstruct, reverse_trajectory, sample
+from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.model import Diffusion, fit
-from undiffuse.network import Architecture, Autoencoder, Weights
-from undiffuse.reverse import Sampler, reconstruct, reverse_trajectory, sample
-from undiffuse.runs import RunFolder
-from undiffuse.schedule import NoiseSchedule
+from undiffuse.networks.bank import Bank
+from undiffuse.networks.network import Architecture, Autoencoder, Weights
+from undiffuse.runs import config
+from undiffuse.runs.config import Config, presets
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.errors import UserError
+
+__version__ = version("undiffuse")
 
 __all__ = [
     "Architecture",
@@ -39,6 +43,7 @@ __all__ = [
     "UserError",
     "Weights",
     "bound",
+    "config",
     "datasets",
     "fit",
     "inpaint",

@@ -12,27 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse import physics, reverse
+from undiffuse import physics
 from undiffuse.datasets import Dataset
-from undiffuse.denoiser import Denoiser, EmpiricalDenoiser
-from undiffuse.errors import require
+from undiffuse.diffusion import reverse
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import EmpiricalDenoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.reverse import Sampler
 from undiffuse.experiments import class_rule, classes_of, keep, kind_of_classes
-from undiffuse.files import write_file
-from undiffuse.forward import ForwardProcess
 from undiffuse.model import Diffusion
 from undiffuse.physics import CurieWeissDenoiser, transitions
 from undiffuse.physics import weights as followed
-from undiffuse.progress import counter
 from undiffuse.report import captioned, render
-from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder
-from undiffuse.streams import Purpose, stream
-from undiffuse.studies import root_and_stderr
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.files import write_file
+from undiffuse.support.progress import counter
+from undiffuse.support.stats import mean_and_stderr, root_and_stderr
+from undiffuse.support.streams import Purpose, Streams, stream
 from undiffuse.workflow import readers_of, run_data
 
-Floats = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
 _TURN_STEPS = 60  # of a reverse walk whose end is all that counts
 _CAPTIONS = {
@@ -161,10 +162,11 @@ def _uturn_curve(
     forward, x0, labels = model.forward, held_out.x[:n], held_out.labels[:n]
     points = []
     for t in times:
-        x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t, 4).standard_normal(x0.shape))
-        back = reverse.reconstruct(model, x_t, t, Sampler(steps=min(t, _TURN_STEPS)), seed)
+        x_t = forward.jump(x0, t, stream(seed, Purpose.UTURN_CURVE, t).standard_normal(x0.shape))
+        walk = Streams(seed, Purpose.UTURN_WALK, (t,))
+        back = reverse.reconstruct(model, x_t, t, Sampler(steps=min(t, _TURN_STEPS)), walk)
         kept = (read(back) == labels).astype(float)
-        points.append(transitions.mean_and_stderr(kept))
+        points.append(mean_and_stderr(kept))
         on_time()
     return transitions.Curve.of(forward, times, points)
 
@@ -184,7 +186,7 @@ def _score_differences(
     along: list[tuple[float, float]] = []
     across: list[tuple[float, float]] = []
     for t in times:
-        x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t, 5).standard_normal(x0.shape))
+        x_t = forward.jump(x0, t, stream(seed, Purpose.SCORE_DIFFERENCE, t).standard_normal(x0.shape))
         difference = model.xi_hat(x_t, t) - exact.xi_hat(x_t, t)
         on_line = difference @ e
         rest = (np.sum(difference**2, axis=1) - on_line**2) / max(1, model.dim - 1)
@@ -225,7 +227,7 @@ def _line_potentials(
     position = np.linspace(-2, 2, 81)
     panels: Panels = []
     for t in _shown_times(forward, speciation, 5):
-        noise = forward.noise(t) * stream(seed, Purpose.PHYSICS, t, 6).standard_normal((draws, model.dim))
+        noise = forward.noise(t) * stream(seed, Purpose.LINE_PICTURE, t).standard_normal((draws, model.dim))
         noise -= np.outer(noise @ e, e)
         curves = {key: np.zeros(len(position)) for key in ("bank", name)}
         for across in noise:
@@ -249,12 +251,12 @@ def _plane_potentials(
 ) -> tuple[Floats, Panels]:
     """Potentials in the plane of the two leading components through the middle of the classes, with noise across it."""
     forward = model.forward
-    plane = axes[:, ::-1][:, :2]
+    plane = axes[:, :2]
     _, middle = held_out.direction
     position = np.linspace(-2.2, 2.2, side)
     panels: Panels = []
     for t in _shown_times(forward, speciation, 4):
-        noise = forward.noise(t) * stream(seed, Purpose.PHYSICS, t, 7).standard_normal(model.dim)
+        noise = forward.noise(t) * stream(seed, Purpose.PLANE_PICTURE, t).standard_normal(model.dim)
         origin = forward.signal(t) * middle + noise - plane @ (plane.T @ noise)
         spread = np.sqrt(np.var((held_out.x - middle) @ plane, axis=0) * forward.signal(t) ** 2 + forward.noise(t) ** 2)
         grid = np.stack(np.meshgrid(position * spread[0], position * spread[1]), axis=-1).reshape(-1, 2)

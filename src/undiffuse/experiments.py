@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse import config as configuration
-from undiffuse import datasets, physics, reverse
+from undiffuse import datasets, physics
 from undiffuse.baselines import mardia
 from undiffuse.datasets.sources import Dataset
-from undiffuse.denoiser import EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
-from undiffuse.errors import require
-from undiffuse.files import make_folder
-from undiffuse.forward import ForwardProcess
+from undiffuse.diffusion import reverse
+from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.reverse import Sampler
+from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics import transitions
 from undiffuse.physics.breaking import symmetry_breaking
 from undiffuse.physics.curie_weiss import CurieWeiss
@@ -26,14 +26,15 @@ from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.physics.langevin import forward_langevin, reverse_langevin
 from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
 from undiffuse.physics.transitions import Classes
-from undiffuse.progress import counter
-from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder
-from undiffuse.schedule import NoiseSchedule
-from undiffuse.streams import Purpose, stream
-from undiffuse.workflow import run_data, write_json
+from undiffuse.runs import config as configuration
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.files import make_folder, write_json
+from undiffuse.support.progress import counter
+from undiffuse.support.streams import Purpose, stream
+from undiffuse.workflow import run_data
 
-Floats = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
 LINEAR_STEPS = 50  # a linear model solves a system as large as the data at each
 
@@ -135,7 +136,7 @@ def score_errors(
         model = CurieWeiss(N, beta, h)
         tau = 0.5 * np.log(N * model.m_star**2 / 4)
         forward = ForwardProcess(NoiseSchedule.at_ou_times([tau, tau + 1]))
-        rng = stream(seed, Purpose.METRIC, N)
+        rng = stream(seed, Purpose.SPIN_SCORE, N)
         x = forward.jump(model.sample(n, rng), 1, rng.standard_normal((n, N)))
         exact = CurieWeissDenoiser(forward, model).spin_means(x, 1)
         for method, values in errors.items():
@@ -156,7 +157,7 @@ def langevin(
     start = time.monotonic()
     forward = ForwardProcess(NoiseSchedule.at_ou_times(np.linspace(0.01, 4, 400)))
     exact = EmpiricalDenoiser(forward, [[-1.0], [1.0]])
-    rng = stream(seed, Purpose.SAMPLE)
+    rng = stream(seed, Purpose.LANGEVIN)
     times = [10, 25, 50, 100, 400]
     taus = [float(forward.schedule.ou_time(t)) for t in times]
     x0 = rng.choice([-1.0, 1.0], (walkers, 1))
@@ -218,7 +219,7 @@ def critical_times(
         data = datasets.load(settings)
     forward = settings.forward()
     training, held_out = classes_of(data)
-    gaussian = GaussianDenoiser.from_data(data.train, forward)
+    gaussian = GaussianDenoiser.from_data(forward, data.train)
     found = physics.critical_times(training, held_out, forward, gaussian, points, n, seed, counter(on_progress, 4))
     summary = {
         "data": run_or_preset,
@@ -249,7 +250,7 @@ def linear_model(
     data, forward = datasets.load(settings), settings.forward()
     require(components >= 1, f"components = {components}: wanted at least 1")
     n, k = min(n, len(data.train)), min(components, data.dim)
-    model = LinearDenoiser.from_data(data.train, forward, seed=seed)
+    model = LinearDenoiser(forward, data.train, seed=seed)
     steps = min(forward.T, LINEAR_STEPS)
     samples = reverse.sample(model, n, Sampler(steps=steps), seed, counter(on_progress, n, per=steps))
     clouds = {"data": data.train[:n], "linear model": samples}
@@ -262,7 +263,7 @@ def linear_model(
     if out is not None:
         from undiffuse import figures
 
-        reference = GaussianDenoiser.from_data(data.train, forward)
+        reference = GaussianDenoiser.from_data(forward, data.train)
         _, axes = reference.leading(2)
         plane = {name: (x - reference.mean) @ axes for name, x in clouds.items()}
         keep(out, summary, {"linear_model": figures.linear_model(plane)})

@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse import config as configuration
 from undiffuse import datasets
-from undiffuse.config import Config
-from undiffuse.errors import require
 from undiffuse.metrics.features import memorised_share
 from undiffuse.model import fit
-from undiffuse.streams import Purpose, stream
+from undiffuse.runs import config as configuration
+from undiffuse.runs.config import Config
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.stats import share_stderr, stderr
+from undiffuse.support.streams import Purpose, stream
 
-Floats = NDArray[np.float64]
 _HELD_OUT = 0.1  # share of each half that is not trained on
 
 
@@ -106,10 +106,10 @@ def twins(settings: Config, x: Floats, n: int, hidden: int, samples: int, seed: 
         n=n,
         hidden=hidden,
         copies=of_a,
-        copies_stderr=float(np.sqrt(of_a * (1 - of_a) / samples)),
+        copies_stderr=share_stderr(of_a, samples),
         copies_of_data=of_data,
         apart=apart,
-        apart_stderr=float(together.std(ddof=1) / np.sqrt(samples) / (2 * apart * strangers)),
+        apart_stderr=stderr(together) / (2 * apart * strangers),
         gap=float(np.mean(errors[:, 2] / errors[:, 1]) - 1),
     )
 
@@ -133,7 +133,7 @@ def study(
     """
     settings = configuration.load(preset, list(changes))
     data = datasets.load(settings)
-    x = stream(seed, Purpose.PHYSICS, 8).permutation(data.train)
+    x = stream(seed, Purpose.SPLIT).permutation(data.train)
     require(len(sizes) >= 1 and min(sizes) >= 10, f"sizes {list(sizes)}: wanted at least 10 training points")
     require(2 * max(sizes) <= len(x), f"{max(sizes)} points for each twin need {2 * max(sizes)}, there are {len(x)}")
     require(samples >= 2, f"samples = {samples}: wanted at least two")

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undiffuse import config as configuration
-from undiffuse import datasets, reverse
-from undiffuse.bank import Bank
-from undiffuse.config import ArrayData, Config
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import require
-from undiffuse.forward import Array, as_samples
-from undiffuse.inpainting import Inpainting, inpaint
-from undiffuse.likelihood import Bound, bound
-from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder
-from undiffuse.schedule import NoiseSchedule
+from undiffuse import datasets
+from undiffuse.diffusion import reverse
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.inpainting import Inpainting, inpaint
+from undiffuse.diffusion.likelihood import Bound, bound
+from undiffuse.diffusion.reverse import Sampler
+from undiffuse.diffusion.schedule import NoiseSchedule
+from undiffuse.networks.bank import Bank
+from undiffuse.runs import config as configuration
+from undiffuse.runs.config import ArrayData, Config
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.arrays import Array, Floats, as_samples
+from undiffuse.support.errors import require
 from undiffuse.training import run_errors, train_bank
-
-Floats = NDArray[np.float64]
 
 
 class Diffusion(Denoiser):
@@ -40,9 +38,8 @@ class Diffusion(Denoiser):
 
     def __init__(self, config: Config, bank: Bank, errors: Floats) -> None:
         self.config = config
+        super().__init__(bank.forward, bank.dim)
         self.bank = bank
-        self.forward = bank.forward
-        self.dim = bank.dim
         self.errors = errors
 
     def __repr__(self) -> str:
@@ -73,7 +70,7 @@ class Diffusion(Denoiser):
         """Potential along the line from ``origin`` to each ``x_t``; see :meth:`undiffuse.Bank.potential`."""
         return self.bank.potential(x_t, t, origin)
 
-    def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
+    def along_axes(self) -> tuple[Denoiser, Floats] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""
         return self.bank.along_axes()
 

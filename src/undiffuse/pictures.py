@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse import objective, reverse
 from undiffuse.datasets import Dataset, Images
-from undiffuse.denoiser import EmpiricalDenoiser
-from undiffuse.errors import require
-from undiffuse.files import make_folder
-from undiffuse.inpainting import Inpainting, hole, inpaint
+from undiffuse.diffusion import objective, reverse
+from undiffuse.diffusion.exact import EmpiricalDenoiser
+from undiffuse.diffusion.inpainting import Inpainting, hole, inpaint
+from undiffuse.diffusion.reverse import Sampler
 from undiffuse.model import Diffusion
-from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder
-from undiffuse.streams import Purpose, SampleNoise, stream
+from undiffuse.runs.folder import RunFolder
 from undiffuse.studies import reconstructions
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.files import make_folder
+from undiffuse.support.streams import Purpose, Streams, stream
 from undiffuse.workflow import run_data
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from undiffuse import figures
 
-Floats = NDArray[np.float64]
 Made = dict[str, "Figure"]
 _SHOWN = 1_000  # points drawn in a cloud
 _REPAINT_STEPS = 250  # at most, each of them gone down ten times
@@ -125,7 +124,7 @@ def _of_plane(run: RunFolder, model: Diffusion, data: Dataset) -> Made:
 def forward_states(model: Diffusion, x0: Floats) -> list[tuple[int, Floats]]:
     """States of one realisation of the forward process, at a few moments."""
     wanted = _moments(model.forward.T)
-    walk = model.forward.trajectory(x0, stream(model.config.seed, Purpose.METRIC))
+    walk = model.forward.trajectory(x0, stream(model.config.seed, Purpose.FORWARD_PICTURE))
     return [(t, x) for t, x in walk if t in wanted]
 
 
@@ -252,7 +251,7 @@ def inpainting_rows(model: Diffusion, images: Images, chosen: list[int], size: s
 
     mask = hole(size, images.shape)
     x = images.x[chosen]
-    noise = model.forward.noise_scale * SampleNoise(model.config.seed, *x.shape)()
+    noise = model.forward.noise_scale * Streams(model.config.seed, Purpose.HOLE_PICTURE).noise(*x.shape)()
     damaged = np.where(mask, noise, x)
     once = inpaint(model, x, mask, seed=model.config.seed)
     few = Sampler(steps=min(_REPAINT_STEPS, model.forward.T))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import undiffuse
-from undiffuse.runs import RunFolder
+from undiffuse.runs.folder import RunFolder
 from undiffuse.workflow import schedule_summary, training_summary
 
 _CAPTIONS = {
@@ -91,6 +91,4 @@ def render(template: str, figures: Sequence[Mapping[str, str]], **content: Any) 
     from jinja2 import Environment, PackageLoader
 
     pages = Environment(loader=PackageLoader("undiffuse"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return pages.get_template(f"{template}.html.jinja").render(
-        version=undiffuse.__version__, figures=figures, **content
-    )
+    return pages.get_template(f"{template}.html.jinja").render(version=version("undiffuse"), figures=figures, **content)

@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.datasets import Images
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import require
-from undiffuse.inpainting import Inpainting, as_mask, inpaint
-from undiffuse.reverse import Sampler, reconstruct
-from undiffuse.streams import Purpose, SampleNoise
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.inpainting import Inpainting, as_mask, inpaint
+from undiffuse.diffusion.reverse import Sampler, reconstruct
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.stats import root_and_stderr, stderr
+from undiffuse.support.streams import Purpose, Streams
 
 if TYPE_CHECKING:
     from undiffuse.metrics.classifier import Classifier
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def reconstructions(
     require(1 <= t <= denoiser.forward.T, f"t = {t} is outside 1..{denoiser.forward.T}")
     require(repeats >= 1, f"repeats = {repeats}: wanted at least 1")
     n, dim = x0.shape
-    diffused = denoiser.forward.jump(x0, t, SampleNoise(seed, n, dim, purpose=Purpose.DIFFUSED)())
+    diffused = denoiser.forward.jump(x0, t, Streams(seed, Purpose.DIFFUSED).noise(n, dim)())
     sampler = sampler or Sampler()
     if sampler.steps is not None:
         sampler = replace(sampler, steps=min(sampler.steps, t))
@@ -83,7 +83,7 @@ def score(originals: Images, back: Floats, reader: Classifier) -> Score:
     squares = np.mean((back - originals.x[:, None]) ** 2, axis=(1, 2)) / span**2
     spreads = np.mean((back - back.mean(axis=1, keepdims=True)) ** 2, axis=(1, 2)) / span**2
     spreads *= repeats / max(1, repeats - 1)
-    return Score(float(kept.mean()), _stderr(kept), *root_and_stderr(squares), *root_and_stderr(spreads))
+    return Score(float(kept.mean()), stderr(kept), *root_and_stderr(squares), *root_and_stderr(spreads))
 
 
 def reconstruction_curve(
@@ -121,13 +121,3 @@ def inpainting_score(
     squares = np.sum(np.where(mask, filled - originals.x, 0) ** 2, axis=1) / mask.sum(axis=1)
     error, stderr = root_and_stderr(squares / (originals.high - originals.low) ** 2)
     return filled, replace(whole, pixel_error=error, pixel_error_stderr=stderr)
-
-
-def _stderr(values: Floats) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-
-
-def root_and_stderr(squares: Floats) -> tuple[float, float]:
-    """Root of a mean square and its standard error, by the delta method."""
-    root = float(np.sqrt(squares.mean()))
-    return root, _stderr(squares) / (2 * root) if root > 0 else 0.0

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from undiffuse import pictures
-from undiffuse.config import Config, ImageData, SpiralData
 from undiffuse.datasets import Images
-from undiffuse.errors import UserError, require
-from undiffuse.files import make_folder
 from undiffuse.model import Diffusion
-from undiffuse.runs import RunFolder
-from undiffuse.streams import Purpose, stream
+from undiffuse.runs.config import Config, ImageData, SpiralData
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.files import make_folder
+from undiffuse.support.streams import Purpose, stream
 from undiffuse.workflow import run_data
 
 if TYPE_CHECKING:
@@ -146,7 +144,6 @@ class _Player:
         return self.data.images[1]
 
 
-Floats = NDArray[np.float64]
 Cast = Mapping[str, _Player]
 Drawn = dict[str, "Figure"]
 
@@ -177,7 +174,7 @@ def _figure_2(cast: Cast) -> Drawn:
 def _one_step(player: _Player, t: int) -> tuple[Floats, Floats, Floats, Floats]:
     """``x_0``, ``xi``, ``x_t`` and ``xi_hat`` of one image, each ``(dim,)``."""
     x0 = player.images.x[:1]
-    xi = stream(player.run.config.seed, Purpose.METRIC, t).standard_normal(x0.shape)
+    xi = stream(player.run.config.seed, Purpose.STEP_PICTURE, t).standard_normal(x0.shape)
     x_t = player.model.forward.jump(x0, t, xi)
     return x0[0], xi[0], x_t[0], player.model.xi_hat(x_t, t)[0]
 

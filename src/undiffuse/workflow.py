@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,26 +10,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse import datasets, metrics, reverse, studies
+from undiffuse import datasets, metrics, studies
 from undiffuse.baselines import Perceptron, gaussian_samples, mixture_samples
-from undiffuse.config import Config
 from undiffuse.datasets import Dataset, Images
-from undiffuse.denoiser import Denoiser, EmpiricalDenoiser
-from undiffuse.errors import UserError, require
-from undiffuse.files import write_file
-from undiffuse.inpainting import Inpainting
-from undiffuse.likelihood import Bound, bound
+from undiffuse.diffusion import reverse
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import EmpiricalDenoiser
+from undiffuse.diffusion.inpainting import Inpainting
+from undiffuse.diffusion.likelihood import Bound, bound
+from undiffuse.diffusion.reverse import Sampler
 from undiffuse.model import Diffusion
-from undiffuse.progress import counter
-from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder
-from undiffuse.streams import Purpose, stream
+from undiffuse.runs.config import Config
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.files import write_array
+from undiffuse.support.progress import counter
+from undiffuse.support.streams import Purpose, stream
 from undiffuse.training import overfit, run_errors
 
 if TYPE_CHECKING:  # it needs torch, which spirals do without
     from undiffuse.metrics.readers import Readers
 
-Floats = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
 _SHOWN = 1_000  # samples kept in the run folder
 
@@ -45,34 +45,6 @@ def sample_run(
     return reverse.sample(model, n, sampler, seed, counter(on_progress, n, per=steps))
 
 
-def write_npz(path: str | Path, arrays: dict[str, NDArray[Any]], overwrite: bool) -> Path:
-    """Write a ``.npz`` file atomically; refuse one that exists unless ``overwrite``."""
-    path = check_output(path, overwrite)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return write_file(path, buffer.getvalue())
-
-
-def write_array(path: str | Path, array: NDArray[Any], overwrite: bool) -> Path:
-    """Write a ``.npy`` file atomically; refuse one that exists unless ``overwrite``."""
-    path = check_output(path, overwrite)
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return write_file(path, buffer.getvalue())
-
-
-def check_output(path: str | Path, overwrite: bool) -> Path:
-    """Make sure a file may be written to ``path``, before any work is done for it."""
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: give the name of a file")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists already: choose another name or give --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {str(path.parent)!r} to write {path.name} in")
-    return path
-
-
 def training_summary(run: RunFolder) -> dict[str, Any]:
     """Errors of a finished run and how they compare, for ``--json`` and the report."""
     errors = run_errors(run)
@@ -81,9 +53,9 @@ def training_summary(run: RunFolder) -> dict[str, Any]:
         "preset": run.config.name,
         "networks": run.config.diffusion.T,
         "blocks": len(run.blocks),
-        "device": run.manifest["device"],
-        "engine": run.manifest["engine"],
-        "training_seconds": run.manifest["training_seconds"],
+        "device": run.manifest.device,
+        "engine": run.manifest.engine,
+        "training_seconds": run.manifest.training_seconds,
         "train_error": float(errors[:, 1].mean()),
         "held_out_error": float(errors[:, 2].mean()),
         "overfit": overfit(errors),
@@ -99,7 +71,7 @@ def run_data(run: RunFolder) -> Dataset:
         If it was an array given in Python, or has changed since.
     """
     data = datasets.load(run.config)
-    if datasets.fingerprint(data) != run.manifest["data_sha256"]:
+    if datasets.fingerprint(data) != run.manifest.data_sha256:
         raise UserError(f"{run.path} was trained on other data than its configuration now gives")
     return data
 
@@ -264,11 +236,6 @@ def schedule_summary(config: Config) -> dict[str, float]:
     return {"T": q.T, "alpha_bar_T": float(q.alpha_bar(q.T)), "ou_time_T": float(q.ou_time(q.T))}
 
 
-def write_json(path: str | Path, content: Any, overwrite: bool) -> Path:
-    """Write a JSON file atomically; refuse one that exists unless ``overwrite``."""
-    return write_file(check_output(path, overwrite), (json.dumps(content, indent=1) + "\n").encode())
-
-
 # -- Annex II ---------------------------------------------------------------------------------------------------------
 
 
@@ -287,7 +254,7 @@ def perceptron_study(
     rule = Perceptron(bias=bias, max_passes=max_passes)
     y, y_test = (np.where(images.labels == digits[1], 1, -1) for images in (train, test))
     result = rule.fit(train.x, y)
-    shuffled = [rule.fit(train.x, y, stream(seed, Purpose.BASELINE, 2, k)) for k in range(orders)]
+    shuffled = [rule.fit(train.x, y, stream(seed, Purpose.PERCEPTRON_ORDER, k)) for k in range(orders)]
     if figure is not None:
         from undiffuse import figures
 

@@ -5,26 +5,18 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.errors import require
-from undiffuse.streams import Purpose, stream
-
-Floats = NDArray[np.float64]
-
-
-def principal_axes(x: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean ``(dim,)``, variances ``(dim,)`` and axes ``(dim, dim)`` of data, largest variance first."""
-    mean = x.mean(axis=0)
-    variances, axes = np.linalg.eigh(np.cov(x, rowvar=False, bias=True))
-    return mean, np.maximum(variances[::-1], 0), axes[:, ::-1]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.stats import PrincipalAxes
+from undiffuse.support.streams import Purpose, stream
 
 
 def gaussian_samples(train: Floats, n: int, seed: int = 0) -> Floats:
     """``n`` samples of the Gaussian with the mean and covariance of the training data, shape ``(n, dim)``."""
-    mean, variances, axes = principal_axes(train)
-    z = stream(seed, Purpose.BASELINE, 0).standard_normal((n, len(mean)))
-    return mean + (z * np.sqrt(variances)) @ axes.T
+    mean, variances, axes = PrincipalAxes.of(train)
+    z = stream(seed, Purpose.GAUSSIAN_SAMPLES).standard_normal((n, len(mean)))
+    return mean + (z * np.sqrt(np.maximum(variances, 0))) @ axes.T
 
 
 def mixture_samples(train: Floats, n: int, components: int = 50, clusters: int = 20, seed: int = 0) -> Floats:
@@ -40,13 +32,14 @@ def mixture_samples(train: Floats, n: int, components: int = 50, clusters: int =
     from sklearn.mixture import GaussianMixture
 
     require(len(train) >= clusters, f"{len(train)} samples do not make {clusters} clusters")
-    mean, variances, axes = principal_axes(train)
+    mean, variances, axes = PrincipalAxes.of(train)
     kept = axes[:, : min(components, int(np.sum(variances > 1e-9)))]
-    model = GaussianMixture(clusters, reg_covar=1e-4, random_state=seed)
+    start = int(stream(seed, Purpose.MIXTURE_FIT).integers(2**31))
+    model = GaussianMixture(clusters, reg_covar=1e-4, random_state=start)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of convergence: a baseline need not be the best mixture
         model.fit((train - mean) @ kept)
-    rng = stream(seed, Purpose.BASELINE, 1)
+    rng = stream(seed, Purpose.MIXTURE_SAMPLES)
     chosen = rng.choice(clusters, n, p=model.weights_)
     roots = np.linalg.cholesky(model.covariances_)
     z = rng.standard_normal((n, kept.shape[1]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import chi2, norm
 
-from undiffuse.errors import require
-from undiffuse.forward import as_samples
+from undiffuse.support.arrays import Floats, as_samples
+from undiffuse.support.errors import require
+from undiffuse.support.stats import PrincipalAxes
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,10 @@ def mardia(x: ArrayLike, k: int | None = None) -> Mardia:
     require(1 <= k <= data.shape[1], f"k = {k}: wanted 1..{data.shape[1]} components")
     n = len(data)
     require(n > k + 1, f"{n} samples are too few for {k} components")
-    centred = data - data.mean(axis=0)
-    variances, axes = np.linalg.eigh(centred.T @ centred / n)
-    variances, axes = variances[-k:], axes[:, -k:]
-    require(variances[0] > 1e-12 * variances[-1], "the samples do not vary along all components")
-    z: NDArray[np.float64] = centred @ axes / np.sqrt(variances)
+    mean, variances, axes = PrincipalAxes.of(data)
+    variances, axes = variances[:k], axes[:, :k]
+    require(variances[-1] > 1e-12 * variances[0], "the samples do not vary along all components")
+    z: Floats = (data - mean) @ axes / np.sqrt(variances)
     fourth = float(np.mean(np.sum(z**2, axis=1) ** 2))
     # b_1 is the squared norm of the third-moment tensor; pairs of samples give the same without forming it.
     skewness = sum(float(np.sum((z[i : i + 1000] @ z.T) ** 3)) for i in range(0, n, 1000)) / n**2

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse.errors import require
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cyclopts import CycloptsError
 
 from undiffuse.cli import analysis, digits, images, physics, runs  # noqa: F401  each adds its commands to the app
 from undiffuse.cli.options import app
-from undiffuse.errors import UserError
+from undiffuse.support.errors import UserError
 from undiffuse.training import WorkerError
 
 __all__ = ["app", "main"]

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from undiffuse import analysis, memorisation
 from undiffuse.cli.options import IdxFolder, Json, Settings, answer, app, changes
 from undiffuse.cli.physics import time_line, time_lines
-from undiffuse.progress import progress
-from undiffuse.runs import RunFolder
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.progress import progress
 
 
 @app.command

@@ -9,7 +9,8 @@ from cyclopts import App, Parameter
 
 from undiffuse import datasets, workflow
 from undiffuse.cli.options import Flag, Json, answer, app
-from undiffuse.errors import one_of
+from undiffuse.support import files
+from undiffuse.support.errors import one_of
 
 data = App(name="data", help="Data sets.")
 app.command(data)
@@ -58,7 +59,7 @@ def perceptron(
         Seed of the random orders.
     """
     if figure is not None:
-        workflow.check_output(figure, overwrite)
+        files.check_output(figure, overwrite)
     summary = workflow.perceptron_study(digits, data, orders, bias, max_passes, seed, figure)
     spread = summary["random_orders"]
     lines = [

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import numpy as np
 from cyclopts import Parameter
 
-from undiffuse import inpainting, workflow
+from undiffuse import workflow
 from undiffuse.cli.options import SAMPLER, Flag, Json, SamplerOptions, answer, app
-from undiffuse.errors import UserError
-from undiffuse.inpainting import Inpainting
-from undiffuse.progress import progress
-from undiffuse.runs import RunFolder
+from undiffuse.diffusion import inpainting
+from undiffuse.diffusion.inpainting import Inpainting
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support import files
+from undiffuse.support.errors import UserError
+from undiffuse.support.progress import progress
 
 Number = Annotated[int, Parameter(name=["-n", "--n"], help="Number of held-out images.")]
 
@@ -51,9 +53,9 @@ def reconstruct(
         Replace a file that is there.
     """
     folder, way = RunFolder.open(run), options.build()
-    workflow.check_output(out, overwrite)
+    files.check_output(out, overwrite)
     arrays, summary = workflow.reconstruct_run(folder, t, repeats, n, way, seed)
-    summary["out"] = str(workflow.write_npz(out, arrays, overwrite))
+    summary["out"] = str(files.write_npz(out, arrays, overwrite))
     answer(json, summary, [_score_line(summary), f"spread of repeats {summary['spread']:.4f}", f"in {out}"])
 
 
@@ -93,7 +95,7 @@ def inpaint(
         Replace a file that is there.
     """
     folder, way = RunFolder.open(run), options.build()
-    workflow.check_output(out, overwrite)
+    files.check_output(out, overwrite)
     if (hole is None) == (mask is None):
         raise UserError("give either --hole, such as 14x14, or --mask FILE")
     shape = workflow.held_out_images(folder, n)[1].shape
@@ -102,7 +104,7 @@ def inpaint(
         arrays, summary = workflow.inpaint_run(
             folder, destroyed, Inpainting(method, jump, repeats), n, way, seed, update
         )
-    summary["out"] = str(workflow.write_npz(out, arrays, overwrite))
+    summary["out"] = str(files.write_npz(out, arrays, overwrite))
     answer(json, summary, [_score_line(summary), f"in {out}"])
 
 
@@ -138,7 +140,7 @@ def uturn(
     """
     folder = RunFolder.open(run)
     if out is not None:
-        workflow.check_output(out, overwrite)
+        files.check_output(out, overwrite)
     T = folder.config.diffusion.T
     times = sorted(set(t)) if t else np.unique(np.linspace(0.05, 1, 12) * T // 1).astype(int).clip(1).tolist()
     way = SamplerOptions(steps=steps).build()
@@ -146,7 +148,7 @@ def uturn(
         summary = workflow.uturn_run(folder, times, repeats, n, way, seed, update)
     folder.write_json("uturn.json", summary)
     if out is not None:
-        summary["out"] = str(workflow.write_json(out, summary, overwrite))
+        summary["out"] = str(files.write_json(out, summary, overwrite))
     names = list(summary["curves"])
     lines = ["class kept from t  " + "".join(f"{name:>18}" for name in names)]
     for i, time in enumerate(times):

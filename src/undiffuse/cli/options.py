@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from undiffuse import __version__, datasets
-from undiffuse import config as configuration
-from undiffuse.errors import UserError
-from undiffuse.progress import progress
-from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder
+from undiffuse.diffusion.reverse import Sampler
+from undiffuse.runs import config as configuration
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.errors import UserError
+from undiffuse.support.progress import progress
 from undiffuse.training import train_run
 
 app = App(

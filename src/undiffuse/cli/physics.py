@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from undiffuse import experiments
 from undiffuse.cli.options import IdxFolder, Json, Settings, answer, app, changes
-from undiffuse.progress import progress
+from undiffuse.support.progress import progress
 
 physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
 app.command(physics)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from undiffuse import config as configuration
 from undiffuse import pictures, thesis, workflow
 from undiffuse.cli.options import (
     SAMPLER,
@@ -22,10 +21,12 @@ from undiffuse.cli.options import (
     metric_lines,
     training_lines,
 )
-from undiffuse.progress import progress
+from undiffuse.diffusion.reverse import Sampler
 from undiffuse.report import write_report
-from undiffuse.reverse import Sampler
-from undiffuse.runs import RunFolder
+from undiffuse.runs import config as configuration
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support import files
+from undiffuse.support.progress import progress
 
 
 @app.command
@@ -111,12 +112,12 @@ def sample(
         Replace a file that is there.
     """
     way = options.build()
-    workflow.check_output(out, overwrite)
+    files.check_output(out, overwrite)
     folder = RunFolder.open(run)
     start = time.monotonic()
     with progress("sampling", "samples") as update:
         x = workflow.sample_run(folder, n, way, seed, update)
-    path = workflow.write_array(out, x, overwrite)
+    path = files.write_array(out, x, overwrite)
     summary = {
         "out": str(path),
         "n": len(x),
@@ -211,12 +212,15 @@ def info(run: Path, *, json: Json = False) -> None:
         "run": str(folder.path),
         "preset": config.name,
         "description": config.description,
-        "package_version": folder.manifest["package_version"],
+        "package_version": folder.manifest.package_version,
         "state": "trained" if not folder.unfinished else "unfinished",
         "blocks": len(folder.blocks),
         "blocks_done": done,
         "dim": reference.dim,
-        **{key: folder.manifest[key] for key in ("seed", "device", "engine", "data_sha256", "training_seconds")},
+        **{
+            key: getattr(folder.manifest, key)
+            for key in ("seed", "device", "engine", "data_sha256", "training_seconds")
+        },
         "schedule": {**workflow.schedule_summary(config), "prior_kl": config.forward().prior_kl_of(second_moment)},
         "config": config.model_dump(mode="json", exclude_none=True),
     }

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse.errors import UserError, require
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.files import check_memory
 
 Bytes = NDArray[np.uint8]
+_PIECE = 1 << 24
 SPLITS = {"train": "train", "test": "t10k"}
-_UNPACK: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress}
+_UNPACK: dict[str, Callable[[BinaryIO], Any]] = {"": io.BufferedReader, ".gz": gzip.open, ".xz": lzma.open}
 
 
 class Folder(Protocol):
@@ -36,24 +39,42 @@ class Folder(Protocol):
 
 
 def decode(content: bytes, what: str) -> Bytes:
-    """Turn the content of an IDX file of unsigned bytes into an array.
+    """Turn the content of an IDX file of unsigned bytes into an array; see :func:`decode_stream`."""
+    return decode_stream(io.BytesIO(content), what)
+
+
+def decode_stream(stream: IO[bytes], what: str) -> Bytes:
+    """Read an IDX file of unsigned bytes: first its header, then no more than the header promises.
+
+    So a packed file that unpacks to more than it says is never unpacked whole.
 
     Raises
     ------
     UserError
-        If the header is not that of unsigned bytes, or the file is shorter or longer than its header says.
+        If the header is not that of unsigned bytes, promises more than the memory holds, or the file is shorter or
+        longer than its header says.
     """
     header = f"{what} is not an IDX file of unsigned bytes"
-    require(len(content) >= 4 and content[:3] == b"\x00\x00\x08", f"{header}: it starts with {content[:4].hex(' ')}")
-    start = 4 + 4 * content[3]
-    require(1 <= content[3] <= 3 and len(content) >= start, f"{header}: its header is cut or has {content[3]} axes")
-    shape = tuple(np.frombuffer(content, ">u4", content[3], 4).tolist())
+    start = stream.read(4)
+    require(len(start) == 4 and start[:3] == b"\x00\x00\x08", f"{header}: it starts with {start.hex(' ')}")
+    axes = start[3]
+    require(1 <= axes <= 3, f"{header}: its header has {axes} axes")
+    sizes = stream.read(4 * axes)
+    require(len(sizes) == 4 * axes, f"{header}: its header is cut")
+    shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     size = math.prod(shape)
+    check_memory(size, what)
+    # A piece at a time: what a header promises is only allocated as it arrives.
+    pieces, left = [], size + 1
+    while left and (piece := stream.read(min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    held = size + 1 - left
+    more = "more" if held > size else str(held)
     require(
-        len(content) - start == size,
-        f"{what} is damaged: its header promises {' x '.join(map(str, shape))} bytes, it holds {len(content) - start}",
+        held == size, f"{what} is damaged: its header promises {' x '.join(map(str, shape))} bytes, it holds {more}"
     )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(b"".join(pieces), np.uint8).reshape(shape)
 
 
 def encode(array: Bytes) -> bytes:
@@ -78,7 +99,8 @@ def read(folder: Folder, name: str) -> Bytes:
             if not entry.is_file():
                 continue
             try:
-                return decode(unpack(entry.read_bytes()), str(entry))
+                with unpack(io.BytesIO(entry.read_bytes())) as stream:
+                    return decode_stream(stream, str(entry))
             except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
                 if isinstance(error, UserError):
                     raise

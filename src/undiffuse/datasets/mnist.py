@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.datasets import idx
-from undiffuse.errors import UserError, one_of, require
-from undiffuse.files import make_folder, sha256_of, write_file
-from undiffuse.files import sha256 as digest_of
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, one_of, require
+from undiffuse.support.files import make_folder, sha256_of, write_file
+from undiffuse.support.files import sha256 as digest_of
 
-Floats = NDArray[np.float64]
 EMBEDDED = (0, 1, 3)
 RANGES = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0)}
 MIRRORS = (

@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undiffuse.config import ArrayData, Config, CurieWeissData, FileData, ImageData, SpiralData
 from undiffuse.datasets.mnist import Images, mnist
 from undiffuse.datasets.spiral import Spiral
-from undiffuse.errors import UserError
-from undiffuse.files import read_npy
-from undiffuse.forward import as_samples
-from undiffuse.streams import Purpose, stream
+from undiffuse.runs.config import ArrayData, Config, CurieWeissData, FileData, ImageData, SpiralData
+from undiffuse.support.arrays import Floats, as_samples
+from undiffuse.support.errors import UserError
+from undiffuse.support.files import read_npy
+from undiffuse.support.streams import Purpose, stream
 
 if TYPE_CHECKING:  # it loads scipy
     from undiffuse.physics.curie_weiss import CurieWeiss
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.errors import require
-from undiffuse.streams import Purpose, stream
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.streams import Purpose, stream
 
 
 @dataclass(frozen=True)

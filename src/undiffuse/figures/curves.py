@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+from undiffuse.support.arrays import Floats
+from undiffuse.support.stats import normal_density
 
-Floats = NDArray[np.float64]
 _COLOURS = {"bank": MODEL, "gaussian": GAUSSIAN, "empirical": EMPIRICAL}
 
 
@@ -61,8 +61,7 @@ def linear_model(clouds: Mapping[str, Floats]) -> Figure:
         plane.set(title=name, xlabel="first component", ylabel="second component")
         line.hist(x[:, 0], 50, density=True, color=colour, alpha=0.4)
         at = np.linspace(x[:, 0].min(), x[:, 0].max(), 200)
-        normal = np.exp(-((at - x[:, 0].mean()) ** 2) / (2 * x[:, 0].var())) / np.sqrt(2 * np.pi * x[:, 0].var())
-        line.plot(at, normal, color=MODEL, label="normal")
+        line.plot(at, normal_density(at, x[:, 0].mean(), x[:, 0].var()), color=MODEL, label="normal")
         line.set(title=name, xlabel="first component", yticks=[])
         line.legend(fontsize=7)
     return figure

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from undiffuse.figures.style import DATA, MODEL, panels, styled
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.stats import normal_density
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,9 @@ def pixel_histograms(before: Floats, after: Floats, noise_scale: float, T: int) 
     left.set(xlabel="pixel value", ylabel="number of pixels", yscale="log", title="one image, $t = 0$")
     right.hist(after, bins=40, density=True, color=MODEL, alpha=0.75)
     grid = np.linspace(-4 * noise_scale, 4 * noise_scale, 200)
-    law = np.exp(-(grid**2) / (2 * noise_scale**2)) / np.sqrt(2 * np.pi * noise_scale**2)
-    right.plot(grid, law, color="black", label=f"$\\mathcal{{N}}(0, {noise_scale:g}^2)$")
+    right.plot(
+        grid, normal_density(grid, 0.0, noise_scale**2), color="black", label=f"$\\mathcal{{N}}(0, {noise_scale:g}^2)$"
+    )
     right.set(xlabel="pixel value", ylabel="density", title=f"the same image, $t = {T}$")
     right.legend()
     return figure

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels, styled
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
 
 
 @styled

@@ -9,15 +9,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+from undiffuse.support.arrays import Floats
 
 if TYPE_CHECKING:
     from undiffuse.physics.breaking import Breaking
     from undiffuse.physics.transitions import CriticalTimes, Curve
 
-Floats = NDArray[np.float64]
 _SHADES = mpl.colormaps["viridis"]
 
 

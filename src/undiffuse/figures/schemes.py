@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
-from numpy.typing import NDArray
 
 from undiffuse.figures.images import Pixels
 from undiffuse.figures.style import GREY, MODEL, panels, styled
-from undiffuse.network import Architecture
+from undiffuse.networks.network import Architecture
+from undiffuse.support.arrays import Floats
 
-Floats = NDArray[np.float64]
 _NODE = "#f2f2f2"
 _ACTIVATIONS = {"relu": "ReLU", "linear": "linear", "sigmoid": "sigmoid"}
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from undiffuse.figures.style import DATA, GREY, MODEL, cloud, panels, styled
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.stats import normal_density
 
 
 @styled
@@ -37,7 +36,7 @@ def histograms(before: Floats, after: Floats, noise_scale: float, T: int) -> Fig
             title = f"$t = {t}$"
             if row == 1:
                 grid = np.linspace(-4 * noise_scale, 4 * noise_scale, 200)
-                law = np.exp(-(grid**2) / (2 * noise_scale**2)) / np.sqrt(2 * np.pi * noise_scale**2)
+                law = normal_density(grid, 0.0, noise_scale**2)
                 axis.plot(grid, law, color="black")
                 title += f", beside $\\mathcal{{N}}(0, {noise_scale:g}^2)$"
             axis.set(xlabel=f"$x_{column + 1}$", ylabel="density" if column == 0 else "", title=title)

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from undiffuse.files import write_file
+from undiffuse.support.files import write_file
 
 DATA, MODEL, GAUSSIAN, EMPIRICAL, GREY = "#4a4a4a", "#c1272d", "#0072b2", "#009e73", "#9a9a9a"
 P = ParamSpec("P")

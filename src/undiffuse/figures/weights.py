@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+from undiffuse.support.arrays import Floats
 
 if TYPE_CHECKING:
     from undiffuse.physics.transitions import Curve
     from undiffuse.physics.weights import Row, Spectrum
 
-Floats = NDArray[np.float64]
 _SHOWN = (
     ("Frobenius norms", (("norm_W", "W", MODEL), ("norm_A", "A", GAUSSIAN), ("norm_AW", "AW", DATA)), True),
     ("effective ranks", (("rank_W", "W", MODEL), ("rank_A", "A", GAUSSIAN), ("rank_AW", "AW", DATA)), False),

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from undiffuse.kernels.lanes import (
     LANES,
@@ -36,8 +37,8 @@ from undiffuse.kernels.lanes import (
     zeros,
     zeros_outer,
 )
-from undiffuse.network import Architecture, Float32, Weights
 
+Float32 = NDArray[np.float32]
 GROUP = 4  # samples that share one sweep over the weights: their sums fill the registers
 DECAY_1, DECAY_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants (Kingma & Ba 2015)
 ONE = (0,)  # the shape of a single row
@@ -48,30 +49,28 @@ def floor_of(activation: str) -> np.float32:
     return np.float32({"relu": 0.0, "linear": -np.inf}[activation])
 
 
-def pack(weights: Weights) -> Float32:
+def pack(W: Float32, b_h: Float32, A: Float32) -> Float32:
     """Lay the hidden units' parameters out as the kernels read them: flat, chunk by chunk."""
-    hidden, dim = weights.W.shape
+    hidden, dim = W.shape
     chunks = -(-hidden // LANES)
     units = np.zeros((chunks * LANES, 2 * dim + 1), np.float32)
-    units[:hidden, :dim] = weights.W
-    units[:hidden, dim] = weights.b_h
-    units[:hidden, dim + 1 :] = weights.A.T
+    units[:hidden, :dim] = W
+    units[:hidden, dim] = b_h
+    units[:hidden, dim + 1 :] = A.T
     return np.ascontiguousarray(units.reshape(chunks, LANES, -1).transpose(0, 2, 1)).reshape(-1)
 
 
-def unpack(packed: Float32, b_r: Float32, hidden: int) -> Weights:
-    """Undo :func:`pack`."""
-    dim = b_r.size
+def unpack(packed: Float32, dim: int, hidden: int) -> tuple[Float32, Float32, Float32]:
+    """Undo :func:`pack`: ``W``, ``b_h`` and ``A``."""
     units = packed.reshape(-1, 2 * dim + 1, LANES).transpose(0, 2, 1).reshape(-1, 2 * dim + 1)[:hidden]
-    return Weights(units[:, :dim].copy(), units[:, dim].copy(), units[:, dim + 1 :].T.copy(), b_r.copy())
+    return units[:, :dim].copy(), units[:, dim].copy(), units[:, dim + 1 :].T.copy()
 
 
-def apply(weights: Weights, architecture: Architecture, x: Float32) -> Float32:
-    """``r(x)`` for inputs of shape ``(n, dim)``."""
+def apply(packed: Float32, b_r: Float32, floor: np.float32, x: Float32) -> Float32:
+    """``r(x)`` for inputs of shape ``(n, dim)`` and units laid out by :func:`pack`; ``floor`` cuts activations."""
     out = np.empty_like(x)
     if len(x):
-        floor, space = floor_of(architecture.activation), (0,) * architecture.width
-        _apply(pack(weights), weights.b_r, floor, x.reshape(-1), out.reshape(-1), space)
+        _apply(packed, b_r, floor, x.reshape(-1), out.reshape(-1), (0,) * x.shape[1])
     return out
 
 

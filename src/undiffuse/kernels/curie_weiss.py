@@ -10,9 +10,9 @@ from threading import Lock
 
 import numpy as np
 from numba import njit, prange
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+
 _NEGLIGIBLE = 30.0  # nodes this many nats below the best one count for nothing
 _IN_TURN = Lock()  # of parallel kernels: not every threading layer of numba can be entered by two threads
 

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from undiffuse.datasets import Images
-from undiffuse.errors import require
-from undiffuse.files import read_arrays, write_arrays
-from undiffuse.streams import Purpose, stream
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.files import read_arrays, write_arrays
+from undiffuse.support.streams import Purpose, stream
+from undiffuse.support.threads import one_torch_thread
 
-Floats = NDArray[np.float64]
 FEATURES = 64
 _BATCH = 1000
 
@@ -57,8 +58,8 @@ class Classifier:
         """
         labels = np.unique(train.labels)
         require(len(labels) > 1, f"a classifier needs at least two classes, the data have label {labels.tolist()}")
-        rng = stream(seed, Purpose.CLASSIFIER)
-        with torch.random.fork_rng(devices=[]), _threads(1):
+        rng = stream(seed, Purpose.CLASSIFIER, int(strict))
+        with torch.random.fork_rng(devices=[]), one_torch_thread():
             torch.manual_seed(int(rng.integers(2**31)))
             reader = Classifier(_network(train.shape, len(labels)), labels, train.shape, train.low, train.high, 0.0)
             x = reader._pixels(train.x)
@@ -115,7 +116,7 @@ class Classifier:
 
     def _run(self, network: nn.Module, x: Floats) -> Floats:
         pixels = self._pixels(x)
-        with torch.no_grad(), _threads(1):
+        with torch.no_grad(), one_torch_thread():
             parts = [network(part).numpy() for part in torch.split(pixels, _BATCH)]
         return np.concatenate(parts).astype(np.float64)
 
@@ -144,17 +145,3 @@ def _mix(x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator) -> tuple[to
     images = weight * x[0] + (1 - weight) * x[1]
     images[-(n // 4) :] = torch.maximum(x[0, -(n // 4) :], x[1, -(n // 4) :])
     return images, share[:, None] * y[0] + (1 - share[:, None]) * y[1]
-
-
-class _threads:
-    """Fewer torch threads for a while: on small products more are slower."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def __enter__(self) -> None:
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(self._count)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self._before)

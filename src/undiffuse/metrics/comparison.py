@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.stats import stderr
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Comparison:
             spread = float(np.sqrt((n - 1) / n * np.sum((kept - kept.mean()) ** 2)))
         return Comparison(
             value=float(values.mean()),
-            value_stderr=float(values.std(ddof=1) / np.sqrt(n)),
+            value_stderr=stderr(values),
             floor=float(floors.mean()),
-            floor_stderr=float(floors.std(ddof=1) / np.sqrt(n)),
+            floor_stderr=stderr(floors),
             ratio=ratio,
             ratio_stderr=spread,
             baselines=baselines or {},

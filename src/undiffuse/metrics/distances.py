@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undiffuse.errors import require
-from undiffuse.forward import as_samples
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats, as_samples
+from undiffuse.support.errors import require
+from undiffuse.support.streams import Purpose, stream
 
 
 def wasserstein2(x: ArrayLike, y: ArrayLike) -> float:
@@ -42,7 +41,7 @@ def sliced_wasserstein2(x: ArrayLike, y: ArrayLike, directions: int = 128, seed:
     """
     x, y = _pair(x, y)
     require(len(x) == len(y), f"sliced W2 wants sets of equal size, got {len(x)} and {len(y)}")
-    axes = np.random.default_rng(seed).standard_normal((x.shape[1], directions))
+    axes = stream(seed, Purpose.SLICES).standard_normal((x.shape[1], directions))
     axes /= np.linalg.norm(axes, axis=0)
     gaps = np.sort(x @ axes, axis=0) - np.sort(y @ axes, axis=0)
     return float(np.sqrt(np.mean(gaps**2)))

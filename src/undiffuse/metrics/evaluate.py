@@ -7,20 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from undiffuse.datasets import Dataset
-from undiffuse.errors import require
 from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
 from undiffuse.metrics.spiral import coverage_gap, distance_to_curve
-from undiffuse.streams import Purpose, stream
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.streams import Purpose, stream
 
 if TYPE_CHECKING:  # it needs torch, which spirals do without
     from undiffuse.metrics.readers import Readers
 
-Floats = NDArray[np.float64]
 Figures = dict[str, float]
 
 

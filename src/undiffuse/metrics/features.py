@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.errors import require
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
 
 
 def frechet_distance(x: Floats, y: Floats) -> float:

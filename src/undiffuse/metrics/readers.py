@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from undiffuse.datasets import Images
 from undiffuse.metrics.classifier import Classifier
+from undiffuse.support.arrays import Floats
 
-Floats = NDArray[np.float64]
 CONFIDENT = 0.9
 
 

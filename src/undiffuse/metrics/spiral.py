@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from undiffuse.datasets import Spiral
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
 
 
 def distance_to_curve(x: Floats, spiral: Spiral) -> float:

@@ -6,19 +6,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import UserError, require
-from undiffuse.forward import ForwardProcess
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.reverse import reconstruct, reverse_trajectory
+from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics.curie_weiss import CRITERIA, CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
-from undiffuse.physics.transitions import mean_and_stderr
-from undiffuse.reverse import reconstruct, reverse_trajectory
-from undiffuse.schedule import NoiseSchedule
-from undiffuse.streams import Purpose, stream
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.stats import mean_and_stderr, share_stderr
+from undiffuse.support.streams import Purpose, Streams, stream
 
-Floats = NDArray[np.float64]
 _DRAWS = 1 << 25  # spins drawn at once
 _COPIES = 32  # exact posterior draws behind each state of the finite-N cloning probability
 
@@ -158,16 +157,17 @@ def symmetry_breaking(
     middle = _middle(model)
     times = sorted({q.time_at_ou(tau) for tau in np.linspace(max(middle - 1.5, 0.3), middle + 1.5, points)})
     tau = np.array([float(q.ou_time(t)) for t in times])
-    rng = stream(seed, Purpose.DATA, model.N)
 
     def back(x: Floats, t: int, copy: int) -> Floats:
-        return _signs(reconstruct(outcome, x, t, seed=seed * 1000 + 10 * t + copy))
+        return _signs(reconstruct(outcome, x, t, seed=Streams(seed, Purpose.SPIN_COPY, (model.N, t, copy))))
 
-    start = rng.standard_normal((n, model.N))
+    start = stream(seed, Purpose.SPIN_START, model.N).standard_normal((n, model.N))
+    walk = reverse_trajectory(whole, start, seed=Streams(seed, Purpose.SPIN_WALK, (model.N,)))
     wanted = {0, *(t + ahead for t in times)}
-    states = {t: x for t, x in reverse_trajectory(whole, start, seed=seed * 1000) if t in wanted}
+    states = {t: x for t, x in walk if t in wanted}
     cumulants, cloning, uturn, cloned = [], [], [], []
     for t in times:
+        rng = stream(seed, Purpose.SPINS, model.N, t)
         cumulants.append(_cumulant(states[t + ahead].sum(axis=1) / np.sqrt(model.N)))
         x0 = model.sample(n, rng)
         x_t = forward.jump(x0, t, rng.standard_normal(x0.shape))
@@ -197,7 +197,7 @@ def symmetry_breaking(
         _curve(list(zip(cloning, scatter, strict=True)), theory, *by_draws),
         _curve(list(zip(uturn, scatter, strict=True)), theory, *by_draws),
         float(plus.mean()),
-        float(np.sqrt(plus.mean() * (1 - plus.mean()) / n)),
+        share_stderr(float(plus.mean()), n),
         model.weights[0],
         model.plus_share,
         tuple(ends.tolist()),

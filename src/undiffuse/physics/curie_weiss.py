@@ -15,9 +15,9 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import comb, gammaln, logsumexp
 
-from undiffuse.errors import one_of, require
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import one_of, require
 
-Floats = NDArray[np.float64]
 CRITERIA = ("marginal", "covariance", "potential")
 SHARP = 1e-3  # share of the rarer state below which there is no symmetry left to break
 

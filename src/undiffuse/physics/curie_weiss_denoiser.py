@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import one_of, require
-from undiffuse.forward import Array, ForwardProcess
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.curie_weiss import CurieWeiss
+from undiffuse.support.arrays import Array, Floats
+from undiffuse.support.errors import one_of, require
 
-Floats = NDArray[np.float64]
 METHODS = ("exact", "two-state", "large-time")
 _SPACING = 0.85  # of the nodes, in units of 1/sqrt(N beta)
 _NODES = 1 << 23  # node weights held in memory at once
@@ -44,8 +43,8 @@ class CurieWeissDenoiser(Denoiser):
     """
 
     def __init__(self, forward: ForwardProcess, model: CurieWeiss, method: str = "exact") -> None:
-        self.forward, self.model = forward, model
-        self.dim = model.N
+        super().__init__(forward, model.N)
+        self.model = model
         self.method = one_of("method", method, METHODS)
         if method == "exact":
             # With nodes c/sqrt(N beta) apart the rule's error is exp(-2 pi^2/c^2), here 1e-12. Past |z| = 1 the

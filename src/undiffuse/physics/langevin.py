@@ -2,7 +2,7 @@
 
 The process moves along the denoiser's own times: step ``t-1 -> t`` takes ``dtau = tau_t - tau_{t-1}``, which is
 ``beta_t/2`` up to O(beta^2). Exact denoisers accept any grid, see
-:meth:`~undiffuse.schedule.NoiseSchedule.at_ou_times`.
+:meth:`~undiffuse.diffusion.schedule.NoiseSchedule.at_ou_times`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import one_of, require
-from undiffuse.forward import ForwardProcess, as_samples
-from undiffuse.reverse import State
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.reverse import State
+from undiffuse.support.arrays import Floats, as_samples
+from undiffuse.support.errors import one_of, require
 
-Floats = NDArray[np.float64]
 METHODS = ("euler", "heun")
 
 

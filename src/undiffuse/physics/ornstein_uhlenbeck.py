@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 from scipy.sparse import diags_array
 
-from undiffuse.errors import UserError, require
-
-Floats = NDArray[np.float64]
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.stats import normal_density
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,11 @@ class OrnsteinUhlenbeck:
         """Density of arriving at ``y`` from ``x`` after ``tau > 0``, equation (3)."""
         require(tau > 0, f"tau = {tau}: at tau = 0 the kernel is no density")
         mean, variance = self.moments(x, tau)
-        return np.asarray(
-            np.exp(-((np.asarray(y, float) - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
-        )
+        return normal_density(y, mean, variance)
 
     def stationary(self, y: ArrayLike) -> Floats:
         """Density that every start ends in: normal, of variance ``D/theta``."""
-        variance = self.D / self.theta
-        return np.asarray(np.exp(-(np.asarray(y, float) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance))
+        return normal_density(y, 0.0, self.D / self.theta)
 
     def drift(self, y: Floats, tau: float) -> Floats:
         """``-theta y``, whatever tau."""

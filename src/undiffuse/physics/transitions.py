@@ -26,13 +26,15 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
-from undiffuse.denoiser import Denoiser, EmpiricalDenoiser
-from undiffuse.errors import UserError, require
-from undiffuse.forward import ForwardProcess
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import EmpiricalDenoiser
+from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.curie_weiss import cloning_probability
-from undiffuse.streams import Purpose, stream
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.stats import PrincipalAxes, mean_and_stderr, stderr
+from undiffuse.support.streams import Purpose, stream
 
-Floats = NDArray[np.float64]
 LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not tell of the classes
 
 
@@ -83,11 +85,10 @@ class Classes:
 
 def sides(of: Floats) -> Callable[[Floats], NDArray[np.integer]]:
     """Rule that makes two classes where there are no labels: the sides of the mean, along the first principal axis."""
-    mean = of.mean(axis=0)
-    _, vectors = np.linalg.eigh(np.atleast_2d(np.cov(of.T)))
+    mean, _, axes = PrincipalAxes.of(of)
 
     def read(x: Floats) -> NDArray[np.integer]:
-        return ((x - mean) @ vectors[:, -1] > 0).astype(int)
+        return ((x - mean) @ axes[:, 0] > 0).astype(int)
 
     return read
 
@@ -122,14 +123,12 @@ def covariance_criterion(classes: Classes, forward: ForwardProcess) -> Covarianc
 
     There is no such time where the noise is larger than the data, ``s^2 >= Lambda``.
     """
-    centred = classes.x - classes.x.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
-    top = vectors[:, -1]
-    squares = (centred @ top) ** 2
-    stderr = float(squares.std(ddof=1) / np.sqrt(len(squares)))
-    inverse = float(values[-1]) / forward.noise_scale**2
-    time = NEVER if inverse <= 1 else _time(0.5 * np.log(inverse), stderr / (2 * float(values[-1])), forward)
-    return Covariance(time, float(values[-1]), stderr, float(abs(top @ classes.direction[0])))
+    mean, values, axes = PrincipalAxes.of(classes.x)
+    largest, top = float(values[0]), axes[:, 0]
+    error = stderr(((classes.x - mean) @ top) ** 2)
+    inverse = largest / forward.noise_scale**2
+    time = NEVER if inverse <= 1 else _time(0.5 * np.log(inverse), error / (2 * largest), forward)
+    return Covariance(time, largest, error, float(abs(top @ classes.direction[0])))
 
 
 @dataclass(frozen=True)
@@ -181,7 +180,7 @@ def class_curves(
     x0, own = starts.x, (starts.labels[:, None] == kinds).astype(float)
     cloning, uturn = [], []
     for t in times:
-        x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t).standard_normal(x0.shape))
+        x_t = forward.jump(x0, t, stream(seed, Purpose.CLASS_CURVE, t).standard_normal(x0.shape))
         share = np.concatenate([weights @ member for _, weights in exact.weights(x_t, t)])
         cloning.append(mean_and_stderr(np.sum(share**2, axis=1)))
         uturn.append(mean_and_stderr(np.sum(share * own, axis=1)))
@@ -199,7 +198,7 @@ def potential_curve(denoiser: Denoiser, classes: Classes, times: Sequence[int], 
     x0 = classes.x[:n]
     points = []
     for t in times:
-        x_t = forward.jump(x0, t, stream(seed, Purpose.PHYSICS, t, 1).standard_normal(x0.shape))
+        x_t = forward.jump(x0, t, stream(seed, Purpose.POTENTIAL_CURVE, t).standard_normal(x0.shape))
         x_t += np.outer(forward.signal(t) * (middle @ e) - x_t @ e, e)
         step = 0.05 * forward.noise(t) * e
         rise = (denoiser.score(x_t + step, t) - denoiser.score(x_t - step, t)) @ e / (0.1 * forward.noise(t))
@@ -221,7 +220,7 @@ def entropy_curves(
     N, x0 = exact.dim, held_out[:n]
     excess, entropy = [], []
     for t in times:
-        xi = stream(seed, Purpose.PHYSICS, t, 2).standard_normal(x0.shape)
+        xi = stream(seed, Purpose.ENTROPY_CURVE, t).standard_normal(x0.shape)
         x_t = forward.jump(x0, t, xi)
         # The noise's own |xi|^2/2 instead of its mean, N/2: the same on average, with far less scatter.
         separate = np.log(len(training)) + N / 2 * np.log(2 * np.pi * forward.noise(t) ** 2) + np.sum(xi**2, axis=1) / 2
@@ -304,7 +303,7 @@ def critical_times(
     times = spread_times(forward, points)
     covariance = covariance_criterion(training, forward)
     on_step()
-    some = stream(seed, Purpose.PHYSICS).permutation(len(training.x))[:n]
+    some = stream(seed, Purpose.CLASS_SAMPLES).permutation(len(training.x))[:n]
     cloning, uturn = class_curves(training, Classes(training.x[some], training.labels[some]), forward, times, seed)
     on_step()
     # Held-out samples are diffused: at training points the empirical score knows too well where to go.
@@ -352,10 +351,3 @@ def _time(tau: float, stderr: float, forward: ForwardProcess) -> Time:
     taus = np.concatenate([[0.0], q.ou_time(q.times)])
     t = float(np.interp(tau, taus, np.arange(q.T + 1), right=float("nan")))
     return Time(float(tau), float(stderr), t)
-
-
-def mean_and_stderr(values: Floats) -> tuple[float, float]:
-    """Mean of independent values and its standard error."""
-    if len(values) < 2:
-        raise UserError("wanted at least two samples, for errors to be known")
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -14,14 +14,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse.bank import Bank
-from undiffuse.denoiser import Denoiser, GaussianDenoiser
-from undiffuse.errors import require
-from undiffuse.network import Autoencoder
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.bank import Bank
+from undiffuse.networks.network import Autoencoder
 from undiffuse.physics.transitions import stretched
-from undiffuse.streams import Purpose, stream
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.streams import Purpose, stream
 
-Floats = NDArray[np.float64]
 KEPT = 20  # singular values of each matrix that a table holds
 SUBSPACE = 10  # dimension of the subspaces whose overlaps are taken
 
@@ -187,7 +188,7 @@ def _describe(
     AW = A @ W
     s_W, s_A = (np.linalg.svd(m, compute_uv=False) for m in (W, A))
     s_AW, leading = _leading(AW)
-    rng = stream(seed, Purpose.PHYSICS, t, 3)
+    rng = stream(seed, Purpose.WEIGHTS, t)
     x_t = forward.jump(x0, t, rng.standard_normal(x0.shape))
     y = link.inputs(x_t, t)
     x_t = x_t[:points]
@@ -199,17 +200,16 @@ def _describe(
     lowest_between = np.linalg.eigvalsh((between_J + np.swapaxes(between_J, 1, 2)) / 2)[:, 0].mean()
     norms = np.linalg.norm(W, axis=1) * np.linalg.norm(A, axis=0)
     cosine = np.sum(W * A.T, axis=1) / np.maximum(norms, 1e-300)
-    axes = reference.axes[:, ::-1]
+    axes = reference.axes
     data = np.eye(len(AW)) if link.axes is not None else axes
     q = leading.shape[1]
     overlap_next = float("nan")
     if t < len(bank) and bank[t + 1].architecture == net.architecture:
         later = bank[t + 1]
         overlap_next = subspace_overlap(leading, _leading(later.A.astype(np.float64) @ later.W)[1])
+    radius = float(np.sqrt(reference.total_variances(t)[0]))
     plane = axes[:, :2] if bank.dim > 1 else np.repeat(axes[:, :1], 2, axis=1)
-    turn = circulation(
-        bank, forward.signal(t) * between, plane[:, 0], plane[:, 1], float(np.sqrt(_total(reference, t))), t
-    )
+    turn = circulation(bank, forward.signal(t) * between, plane[:, 0], plane[:, 1], radius, t)
     row = Row(
         t=t,
         tau=float(forward.schedule.ou_time(t)),
@@ -235,12 +235,6 @@ def _describe(
         seam=False,
     )
     return row, Spectrum(t, s_W[:KEPT], s_A[:KEPT], s_AW[:KEPT])
-
-
-def _total(reference: GaussianDenoiser, t: int) -> float:
-    """Largest variance of x_t, of the data and the noise together."""
-    forward = reference.forward
-    return float(forward.signal(t) ** 2 * reference.variances[-1] + forward.noise(t) ** 2)
 
 
 def _leading(AW: Floats) -> tuple[Floats, Floats]:

@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.config import Config, TrainingSection
-from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.errors import UserError
-from undiffuse.files import Arrays
-from undiffuse.network import Architecture, Float32, Weights, start_weights
-from undiffuse.parametrisation import Parametrisation
-from undiffuse.streams import Purpose, stream
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.network import Architecture, Weights, start_weights
+from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.support.arrays import Arrays, Float32, Floats
+from undiffuse.support.errors import UserError
+from undiffuse.support.streams import Purpose, stream
 from undiffuse.training import engines
 from undiffuse.training.engines import TrainingState
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
 
-Errors = NDArray[np.float64]
+Errors = Floats
 Begun = tuple[list[TrainingState], Errors, Errors]
 
 
@@ -67,7 +66,7 @@ class Remainder:
     To the components that the network leaves out it adds the expected error of the linear estimate there.
     """
 
-    def __init__(self, reference: GaussianDenoiser, x: NDArray[np.float64], width: int) -> None:
+    def __init__(self, reference: GaussianDenoiser, x: Floats, width: int) -> None:
         self._reference, self._width = reference, width
         self._moments = np.empty(0)
         if width < reference.dim:
@@ -80,7 +79,7 @@ class Remainder:
         dim = self._reference.dim
         rest = 0.0
         if self._width < dim:
-            rest = float(self._reference.axis_errors(t, self._moments)[: dim - self._width].sum())
+            rest = float(self._reference.axis_errors(t, self._moments)[self._width :].sum())
         return parametrisation.xi_unit(t) ** 2 * self._width / dim, rest / dim
 
 
@@ -102,8 +101,8 @@ class BlockTrainer:
         config: Config,
         first: int,
         last: int,
-        train: NDArray[np.float64],
-        held_out: NDArray[np.float64],
+        train: Floats,
+        held_out: Floats,
         reference: GaussianDenoiser,
         device: str = "cpu",
     ) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.errors import UserError, one_of
-from undiffuse.network import Architecture, Float32, Weights
+from undiffuse.networks.network import Architecture, Weights
+from undiffuse.support.arrays import Float32, Floats
+from undiffuse.support.errors import UserError, one_of
 
 ENGINES = ("auto", "kernel", "torch")
 KERNEL_DIM = 4  # largest dimension the fused kernel keeps in registers
@@ -51,9 +51,7 @@ class TrainingState:
 class Engine(Protocol):
     """Trains the networks of a group of times side by side; they share nothing but the architecture."""
 
-    def run_pass(
-        self, x: Float32, y: Float32, batch: int, rates: NDArray[np.float64], weights: Sequence[float]
-    ) -> NDArray[np.float64]:
+    def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
         """Make one pass in minibatches over inputs and targets of shape ``(times, n, dim)``.
 
         ``rates`` holds one learning rate for each step, ``weights`` one factor on the loss for each time. Returns
@@ -119,16 +117,14 @@ class KernelEngine:
         self._architecture = architecture
         (state,) = states
         parts = (state.weights, state.first, state.second)
-        self._packed = [kernel.pack(part) for part in parts]
+        self._packed = [kernel.pack(part.W, part.b_h, part.A) for part in parts]
         self._biases = [part.b_r.copy() for part in parts]
         self._step = state.step
         units = self._packed[0].size // (2 * architecture.width + 1)
         self._signs = np.ones(units, np.float32)
         self._signs[: architecture.hidden] = architecture.signs
 
-    def run_pass(
-        self, x: Float32, y: Float32, batch: int, rates: NDArray[np.float64], weights: Sequence[float]
-    ) -> NDArray[np.float64]:
+    def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
         """See :class:`Engine`."""
         a = self._architecture
         error = self._kernel.training_pass(
@@ -150,12 +146,14 @@ class KernelEngine:
 
     def outputs(self, x: Float32) -> Float32:
         """See :class:`Engine`."""
-        return self._kernel.apply(self._unpack(0), self._architecture, x[0])[None]
+        floor = self._kernel.floor_of(self._architecture.activation)
+        return self._kernel.apply(self._packed[0], self._biases[0], floor, x[0])[None]
 
     def states(self) -> list[TrainingState]:
         """See :class:`Engine`."""
         return [TrainingState(self._unpack(0), self._unpack(1), self._unpack(2), self._step)]
 
     def _unpack(self, part: int) -> Weights:
-        unpacked: Weights = self._kernel.unpack(self._packed[part], self._biases[part], self._architecture.hidden)
-        return unpacked
+        a, b_r = self._architecture, self._biases[part]
+        W, b_h, A = self._kernel.unpack(self._packed[part], a.width, a.hidden)
+        return Weights(W, b_h, A, b_r.copy())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.config import TrainingSection
-from undiffuse.forward import ForwardProcess
-from undiffuse.network import Float32
-from undiffuse.objective import bound_weight
-from undiffuse.parametrisation import Parametrisation
-from undiffuse.streams import Purpose, stream
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.objective import bound_weight
+from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.runs.config import TrainingSection
+from undiffuse.support.arrays import Float32, Floats
+from undiffuse.support.stats import exp_rows
+from undiffuse.support.streams import Purpose, stream
 
 _BRIGHTEST = np.float32(1.5)  # largest share of a sample in a blend
 
@@ -68,13 +68,13 @@ class Examples:
     def of_training(self) -> tuple[Float32, Float32]:
         """Inputs and targets made from as many training samples as there are held out, the same at every call."""
         count = min(len(self._train), len(self._held_out))
-        return self._pair(self._train[:count], stream(self._seed, Purpose.HELD_OUT, self.t, 1))
+        return self._pair(self._train[:count], stream(self._seed, Purpose.TRAINING_ERROR, self.t))
 
     def of_held_out(self) -> tuple[Float32, Float32]:
         """Inputs and targets made from the held-out data, the same at every call."""
-        return self._pair(self._held_out, stream(self._seed, Purpose.HELD_OUT, self.t))
+        return self._pair(self._held_out, stream(self._seed, Purpose.HELD_OUT_ERROR, self.t))
 
-    def at_start(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    def at_start(self, count: int, rng: np.random.Generator) -> Floats:
         """Draw ``count`` inputs to place initial weights by, shape ``(count, dim)``."""
         x0 = self._train[rng.integers(0, len(self._train), count)]
         return self._forward.jump(x0, self.t, rng.standard_normal(x0.shape)).astype(np.float64)
@@ -103,15 +103,14 @@ class Examples:
             rows = slice(start, start + 512)
             weights = x_t[rows] @ scaled
             weights -= offset
-            weights -= weights.max(axis=1, keepdims=True)
-            np.exp(weights, out=weights)
-            out[rows] = (weights @ points) / weights.sum(axis=1, keepdims=True)
+            _, total = exp_rows(weights)
+            out[rows] = (weights @ points) / total[:, None]
         return out
 
 
 def learning_rates(
     training: TrainingSection, first_step: int, steps: int, total: int, warm_rate: float | None = None
-) -> NDArray[np.float64]:
+) -> Floats:
     """Learning rates of ``steps`` consecutive steps out of ``total``: constant, or decaying to zero.
 
     ``trapezoid`` is constant for the first half and then falls linearly; ``warm_rate`` replaces them all.

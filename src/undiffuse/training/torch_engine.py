@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from undiffuse.network import Architecture, Float32, Weights
+from undiffuse.networks.network import Architecture, Weights
+from undiffuse.support.arrays import Float32, Floats
 from undiffuse.training.engines import TrainingState
 
 
@@ -51,9 +51,7 @@ class TorchEngine:
         self._average = {name: self._stack([getattr(a, name) for a in averages]) for name in self._names if averages}
         self._step, self._kept = states[0].step, average**self._AVERAGE_EVERY
 
-    def run_pass(
-        self, x: Float32, y: Float32, batch: int, rates: NDArray[np.float64], weights: Sequence[float]
-    ) -> NDArray[np.float64]:
+    def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
         """See :class:`~undiffuse.training.engines.Engine`."""
         inputs, targets = self._tensor(x), self._tensor(y)
         factors = torch.tensor(weights, dtype=torch.float32, device=self._device)[:, None, None]

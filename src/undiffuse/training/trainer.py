@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-import undiffuse
-from undiffuse.bank import Bank, MemoryBlock
-from undiffuse.config import Config
 from undiffuse.datasets import Dataset, fingerprint
-from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.errors import UserError, require
-from undiffuse.files import Arrays
-from undiffuse.network import Weights
-from undiffuse.runs import RunFolder
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.bank import Bank, MemoryBlock
+from undiffuse.networks.network import Weights
+from undiffuse.runs.config import Config
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.arrays import Arrays, Floats
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.files import total_memory
+from undiffuse.support.stats import stderr
 from undiffuse.training import workers as pool
 from undiffuse.training.blocks import total_passes
 
@@ -35,11 +35,11 @@ def train_bank(
     device: str = "auto",
     workers: int | None = None,
     on_progress: OnProgress = lambda done, total: None,
-) -> tuple[Bank, NDArray[np.float64]]:
+) -> tuple[Bank, Floats]:
     """Train a bank in memory; return it and the errors :func:`final_errors` describes."""
     device, _ = pool.resolve(config, data.dim, device, workers)
     blocks, errors = [], []
-    reference = GaussianDenoiser.from_data(data.train, config.forward())
+    reference = GaussianDenoiser.from_data(config.forward(), data.train)
     todo = list(enumerate(config.blocks()))
     for job, arrays in _run(config, data, reference, device, workers, todo, None, on_progress):
         weights = Weights(**{name: arrays[name] for name in Weights.NAMES})  # type: ignore[arg-type]
@@ -75,12 +75,11 @@ def train_run(
     """
     device, engine = pool.resolve(config, data.dim, device, workers)
     identity: dict[str, Any] = {
-        "package_version": undiffuse.__version__,
+        "package_version": version("undiffuse"),
         "data_sha256": fingerprint(data),
         "seed": config.seed,
         "device": device,
         "engine": engine,
-        "training_seconds": 0.0,
     }
     config.forward().check_prior(data.train)
     _check_room(config, data.dim, Path(path), pool.resolve_workers(workers, len(config.blocks()), device))
@@ -88,15 +87,15 @@ def train_run(
         run = RunFolder.open(path)
         _same_run(run, config, identity)
     else:
-        reference = GaussianDenoiser.from_data(data.train, config.forward())
+        reference = GaussianDenoiser.from_data(config.forward(), data.train)
         run = RunFolder.create(path, config, identity, reference, overwrite)
     with run.lock():
-        started, before = time.monotonic(), run.manifest["training_seconds"]
-        todo = [(i, (e["first"], e["last"])) for i, e in enumerate(run.blocks) if e["state"] != "done"]
+        started, before = time.monotonic(), run.manifest.training_seconds
+        todo = [(i, (e.first, e.last)) for i, e in enumerate(run.blocks) if e.state != "done"]
         if todo:
             _write_metrics(run)
         for job, arrays in _run(config, data, run.reference(), device, workers, todo, (run, save_every), on_progress):
-            run.manifest["training_seconds"] = round(before + time.monotonic() - started, 2)
+            run.manifest.training_seconds = round(before + time.monotonic() - started, 2)
             run.enter_block(run.blocks[job.index])
             _drop_used_states(run)
             with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
@@ -106,7 +105,7 @@ def train_run(
     return run
 
 
-def final_errors(arrays: Arrays) -> NDArray[np.float64]:
+def final_errors(arrays: Arrays) -> Floats:
     """Return one row ``(t, training error, held-out error)`` for each time of a block, after its last pass.
 
     Errors are mean squares in xi per dimension; the training error is the mean over the last pass.
@@ -115,7 +114,7 @@ def final_errors(arrays: Arrays) -> NDArray[np.float64]:
     return np.column_stack([arrays["times"], arrays["train_error"][last], arrays["held_out_error"][last]])
 
 
-def overfit(errors: NDArray[np.float64]) -> dict[str, float]:
+def overfit(errors: Floats) -> dict[str, float]:
     """Compare held-out with training errors over all times, from rows ``(t, training, held out)``.
 
     ``gap`` is the mean over times of ``held_out/train - 1`` and ``gap_stderr`` its standard error; memorising shows
@@ -124,15 +123,15 @@ def overfit(errors: NDArray[np.float64]) -> dict[str, float]:
     gap = errors[:, 2] / errors[:, 1] - 1
     return {
         "gap": float(gap.mean()),
-        "gap_stderr": float(gap.std(ddof=1) / np.sqrt(len(gap))),
+        "gap_stderr": stderr(gap),
         "worst_t": int(errors[np.argmax(gap), 0]),
         "worst_gap": float(gap.max()),
     }
 
 
-def run_errors(run: RunFolder) -> NDArray[np.float64]:
+def run_errors(run: RunFolder) -> Floats:
     """:func:`final_errors` of every finished block of a run, in order of time."""
-    return np.concatenate([final_errors(run.read_record(e)) for e in run.blocks if e["state"] == "done"])
+    return np.concatenate([final_errors(run.read_record(e)) for e in run.blocks if e.state == "done"])
 
 
 def _run(
@@ -171,7 +170,7 @@ def _run(
 
 def _drop_used_states(run: RunFolder) -> None:
     """Delete the training states that every block going on from them is done with."""
-    needed = {run.config.block_before(i) for i, entry in enumerate(run.blocks) if entry["state"] != "done"}
+    needed = {run.config.block_before(i) for i, entry in enumerate(run.blocks) if entry.state != "done"}
     for i, entry in enumerate(run.blocks):
         if i not in needed:
             run.state_path(entry).unlink(missing_ok=True)
@@ -188,8 +187,8 @@ def _check_room(config: Config, dim: int, path: Path, workers: int) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
     require(sum(sizes) < free, f"the bank takes {sum(sizes) / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free")
-    if hasattr(os, "sysconf"):
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = total_memory()
+    if memory is not None:
         # A finished block stands in memory three times: as it was trained, stacked, and as the bytes of its file.
         needed = 3 * max(sizes) * workers
         require(
@@ -201,13 +200,14 @@ def _check_room(config: Config, dim: int, path: Path, workers: int) -> None:
 
 def _same_run(run: RunFolder, config: Config, identity: dict[str, Any]) -> None:
     if run.config != config:
-        theirs, ours = run.config.model_dump(), config.model_dump()
-        different = [key for key in theirs if theirs[key] != ours[key]]
+        before, now = run.config.model_dump(), config.model_dump()
+        different = [key for key in before if before[key] != now[key]]
         raise UserError(f"{run.path} was made with another configuration ({', '.join(different)} differ)")
     what = {"data_sha256": "other data", "device": "another device", "engine": "another engine"}
     for key, words in what.items():
-        if run.manifest[key] != identity[key]:
-            raise UserError(f"{run.path} was trained on {words}: {run.manifest[key]}, now {identity[key]}")
+        theirs = getattr(run.manifest, key)
+        if theirs != identity[key]:
+            raise UserError(f"{run.path} was trained on {words}: {theirs}, now {identity[key]}")
 
 
 def _metric_lines(arrays: Arrays) -> Iterator[str]:
@@ -226,5 +226,5 @@ def _metric_lines(arrays: Arrays) -> Iterator[str]:
 
 def _write_metrics(run: RunFolder) -> None:
     """Write ``metrics.jsonl`` anew from the finished blocks, which hold the same numbers."""
-    done = [entry for entry in run.blocks if entry["state"] == "done"]
+    done = [entry for entry in run.blocks if entry.state == "done"]
     run.write_text("metrics.jsonl", "".join(line for entry in done for line in _metric_lines(run.read_record(entry))))

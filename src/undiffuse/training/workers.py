@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-from undiffuse.config import Config
-from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.errors import UserError, one_of, require
-from undiffuse.files import Arrays, read_arrays, write_arrays
-from undiffuse.network import Weights
-from undiffuse.runs import RunFolder
-from undiffuse.threads import cores
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.network import Weights
+from undiffuse.runs.config import Config
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support.arrays import Arrays, Floats
+from undiffuse.support.errors import UserError, one_of, require
+from undiffuse.support.files import read_arrays, write_arrays
+from undiffuse.support.threads import cores, one_thread, one_torch_thread
 from undiffuse.training import engines
 from undiffuse.training.blocks import BlockTrainer, pack_state, unpack_state
 
@@ -53,8 +52,8 @@ class Scratch:
     def __init__(
         self,
         path: Path,
-        train: NDArray[np.float64],
-        held_out: NDArray[np.float64],
+        train: Floats,
+        held_out: Floats,
         reference: GaussianDenoiser,
         blocks: int,
     ) -> None:
@@ -82,20 +81,20 @@ def train_block(job: Job) -> Arrays:
         counts[job.index] += networks
 
     reference = GaussianDenoiser.from_arrays(job.config.forward(), read_arrays(scratch / "reference.safetensors"))
-    with threadpool_limits(1):  # as in a worker process, so that rounding is the same in this one
+    with one_thread():  # as in a worker process, so that rounding is the same in this one
         return _train(job, train, held_out, reference, count)
 
 
 def _train(
     job: Job,
-    train: NDArray[np.float64],
-    held_out: NDArray[np.float64],
+    train: Floats,
+    held_out: Floats,
     reference: GaussianDenoiser,
     count: Callable[[int], None],
 ) -> Arrays:
     trainer = BlockTrainer(job.config, job.first, job.last, train, held_out, reference, job.device)
     before = unpack_state(read_arrays(Path(job.starts_at)))[0] if job.starts_at else None
-    with _one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
+    with one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
         if job.run_path is None:
             progress = trainer.run(before=before, on_pass=count)
         else:
@@ -210,15 +209,3 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-@contextlib.contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

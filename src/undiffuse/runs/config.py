@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from undiffuse.errors import UserError, unknown
-from undiffuse.forward import ForwardProcess
-from undiffuse.network import Architecture
-from undiffuse.schedule import NoiseSchedule
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.schedule import NoiseSchedule
+from undiffuse.networks.network import Architecture
+from undiffuse.support.errors import UserError, unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -87,7 +87,7 @@ class DiffusionSection(_Section):
 
 
 class NetworkSection(_Section):
-    """Architecture of each time's autoencoder; see :class:`undiffuse.network.Architecture`."""
+    """Architecture of each time's autoencoder; see :class:`undiffuse.networks.network.Architecture`."""
 
     hidden: Count = 900
     prediction: Literal["xi", "x0", "v"] = "xi"
@@ -264,7 +264,7 @@ class Config(_Section):
 
 def presets() -> list[str]:
     """Return the names of the presets that come with the package."""
-    folder = resources.files("undiffuse") / "presets"
+    folder = resources.files("undiffuse.runs") / "presets"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -285,7 +285,10 @@ def load(source: str | Path, changes: list[str] | None = None, seed: int | None 
     else:
         if text not in presets():
             raise unknown("preset", text, presets())
-        content, where = (resources.files("undiffuse") / "presets" / f"{text}.toml").read_text(encoding="utf-8"), text
+        content, where = (
+            (resources.files("undiffuse.runs") / "presets" / f"{text}.toml").read_text(encoding="utf-8"),
+            text,
+        )
     settings = _parse(content, where)
     for change in changes or []:
         _apply_change(settings, change)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse.errors import one_of, require
-from undiffuse.forward import PREDICTIONS
+from undiffuse.diffusion.forward import PREDICTIONS
+from undiffuse.support.arrays import Float32, Floats, Reals
+from undiffuse.support.errors import one_of, require
 
-Float32 = NDArray[np.float32]
-Reals = TypeVar("Reals", NDArray[np.float32], NDArray[np.float64])
 ACTIVATIONS = ("relu", "linear", "sigmoid")
 TYINGS = ("untied", "tied", "signed")
 SKIPS = ("none", "scalar", "gaussian")
@@ -193,22 +191,23 @@ class Autoencoder:
         what = f"{a.components} of {a.dim} components" if a.components else f"{a.dim}"
         return f"Autoencoder({what} -> {a.hidden} {a.activation} -> {a.width}, predicts {a.prediction})"
 
-    def __call__(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def __call__(self, x: NDArray[np.floating]) -> Floats:
         """Output ``r(x)``, shape ``(n, dim)``; computed in float32."""
         x32 = np.ascontiguousarray(x, dtype=np.float32)
         if self.architecture.activation != "sigmoid" and self.architecture.width <= _KERNEL_DIM:
-            from undiffuse.kernels.autoencoder import apply
+            from undiffuse.kernels import autoencoder as kernel
 
-            return apply(self.weights, self.architecture, x32).astype(np.float64)
+            floor = kernel.floor_of(self.architecture.activation)
+            return kernel.apply(kernel.pack(self.W, self.b_h, self.A), self.b_r, floor, x32).astype(np.float64)
         u = x32 @ self.W.T
         u += self.b_h
         return (_activate(u, self.architecture.activation) @ self.A.T + self.b_r).astype(np.float64)
 
-    def hidden(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def hidden(self, x: NDArray[np.floating]) -> Floats:
         """Hidden activities ``h(W x + b_h)``, shape ``(n, hidden)``, in float64."""
         return _activate(self._preactivation(x), self.architecture.activation)
 
-    def jacobian(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def jacobian(self, x: NDArray[np.floating]) -> Floats:
         """``J = A diag(h'(u)) W`` at each point, shape ``(n, dim, dim)`` with ``J[n, i, j] = d r_i/d x_j``."""
         u = self._preactivation(x)
         if self.architecture.activation == "relu":
@@ -220,7 +219,7 @@ class Autoencoder:
             slope = h * (1 - h)
         return np.einsum("im,nm,mj->nij", self.A.astype(np.float64), slope, self.W.astype(np.float64), optimize=True)
 
-    def energy(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def energy(self, x: NDArray[np.floating]) -> Floats:
         r"""Energy of tied weights, ``E(x) = sum_k s_k H(u_k) - |x - b_r|^2/2``, equation (29), shape ``(n,)``.
 
         ``H`` is the integral of the activation: ``u^2/2`` (linear), ``log(1 + e^u)`` (sigmoid), ``max(u, 0)^2/2``
@@ -242,7 +241,7 @@ class Autoencoder:
         heights = integral_of(self._preactivation(x), self.architecture.activation)
         return heights @ self.architecture.signs.astype(np.float64) - 0.5 * np.sum(rest**2, axis=1)
 
-    def line_integral(self, start: NDArray[np.floating], ends: NDArray[np.floating]) -> NDArray[np.float64]:
+    def line_integral(self, start: NDArray[np.floating], ends: NDArray[np.floating]) -> Floats:
         """Integral of ``r`` along the line from ``start`` ``(dim,)`` to each of ``ends``, in closed form, ``(n,)``.
 
         Unit k contributes ``(a_k . d) [H(u_k(end)) - H(u_k(start))]/(w_k . d)`` with ``d = end - start``.
@@ -256,14 +255,14 @@ class Autoencoder:
         mean = np.where(flat, _activate(np.broadcast_to(first, last.shape).copy(), kind), mean)
         return np.sum(mean * (d @ self.A.astype(np.float64)), axis=1) + d @ self.b_r.astype(np.float64)
 
-    def _preactivation(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
+    def _preactivation(self, x: NDArray[np.floating]) -> Floats:
         return np.asarray(x, dtype=np.float64) @ self.W.T.astype(np.float64) + self.b_h.astype(np.float64)
 
 
 _KERNEL_DIM = 4  # up to here the fused kernel beats two matrix products
 
 
-def integral_of(u: NDArray[np.float64], activation: str) -> NDArray[np.float64]:
+def integral_of(u: Floats, activation: str) -> Floats:
     """``H(u)``, the integral of an activation."""
     if activation == "relu":
         return 0.5 * np.maximum(u, 0) ** 2

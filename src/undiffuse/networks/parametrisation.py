@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.denoiser import GaussianDenoiser
-from undiffuse.errors import UserError
-from undiffuse.forward import Array, ForwardProcess
-from undiffuse.network import Architecture
+from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.networks.network import Architecture
+from undiffuse.support.arrays import Array, Floats
+from undiffuse.support.errors import UserError
 
-LinearMap = tuple[NDArray[np.float64], NDArray[np.float64]]
+LinearMap = tuple[Floats, Floats]
 
 
 class Parametrisation:
@@ -46,7 +46,7 @@ class Parametrisation:
         self.forward = forward
         self.kind = architecture.prediction
         self.skip: GaussianDenoiser | None = None
-        self.axes: NDArray[np.float64] | None = None
+        self.axes: Floats | None = None
         self._last_map: tuple[int, LinearMap] = 0, (np.empty(0), np.empty(0))
         if architecture.skip != "none":
             if reference is None:
@@ -55,8 +55,9 @@ class Parametrisation:
             if architecture.components is not None:
                 self.skip, self.axes = reference.leading(architecture.components)
             elif architecture.skip == "scalar":
-                isotropic = np.mean(reference.variances) * np.eye(reference.dim)
-                self.skip = self._reference = GaussianDenoiser(forward, reference.mean, isotropic)
+                spread = np.full(reference.dim, np.mean(reference.variances))
+                isotropic = GaussianDenoiser.from_axes(forward, reference.mean, spread, np.eye(reference.dim))
+                self.skip = self._reference = isotropic
 
     # -- in the variables of the data -------------------------------------------------------------------------
 
@@ -73,7 +74,7 @@ class Parametrisation:
         correction = self.correction(output, t)
         return self._reference.xi_hat(x_t, t) + (correction if self.axes is None else correction @ self.axes.T)
 
-    def xi_jacobian(self, jacobian: NDArray[np.float64], t: int) -> NDArray[np.float64]:
+    def xi_jacobian(self, jacobian: Floats, t: int) -> Floats:
         """Jacobian of ``xi_hat``, shape ``(n, dim, dim)``, from that of ``r`` in the network's own variables."""
         if self.skip is None:
             return self.forward.to_xi(self.kind, jacobian, np.eye(jacobian.shape[-1]), t)
@@ -89,7 +90,7 @@ class Parametrisation:
         one, none = np.ones(1), np.zeros(1)
         return tuple(float(self.forward.to_xi(self.kind, *pair, t)[0]) for pair in ((one, none), (none, one)))  # type: ignore[return-value]
 
-    def linear_potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+    def linear_potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Potential of what is added to the network: minus the log density of the skip, or ``q |x_t|^2/(2 noise)``."""
         if self.skip is not None:
             return self._reference.potential(x_t, t, origin)

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.denoiser import AxisWiener, Denoiser, GaussianDenoiser
-from undiffuse.errors import UserError
-from undiffuse.forward import Array, ForwardProcess, as_samples
-from undiffuse.network import Architecture, Autoencoder, Weights
-from undiffuse.parametrisation import Parametrisation
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import AxisWiener, GaussianDenoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.networks.network import Architecture, Autoencoder, Weights
+from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.support.arrays import Array, Floats, as_samples
+from undiffuse.support.errors import UserError
 
 
 class TrainedBlock(Protocol):
@@ -46,7 +47,7 @@ class _AlongAxes(Denoiser):
     """A bank of networks on components, for ``z = x_t U`` with U the principal axes, largest variance first."""
 
     def __init__(self, bank: Bank, linear: AxisWiener) -> None:
-        self.forward, self.dim = bank.forward, bank.dim
+        super().__init__(bank.forward, bank.dim)
         self._bank, self._linear = bank, linear
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
@@ -81,7 +82,6 @@ class Bank(Denoiser):
     def __init__(
         self, forward: ForwardProcess, blocks: Sequence[TrainedBlock], reference: GaussianDenoiser | None = None
     ) -> None:
-        self.forward = forward
         self.reference = reference
         self._blocks = sorted(blocks, key=lambda block: block.first)
         expected = 1
@@ -94,7 +94,7 @@ class Bank(Denoiser):
         dims = {block.architecture.dim for block in self._blocks}
         if len(dims) != 1:
             raise UserError(f"the bank's blocks have different dimensions: {sorted(dims)}")
-        self.dim = dims.pop()
+        super().__init__(forward, dims.pop())
         self._kept: tuple[int, Autoencoder] | None = None
         self._lasts = [block.last for block in self._blocks]
         self._parametrisations = [Parametrisation(forward, block.architecture, reference) for block in self._blocks]
@@ -135,20 +135,20 @@ class Bank(Denoiser):
         x_t, link = np.asarray(x_t), self.parametrisation(t)
         return link.xi_hat(self.kept(t)(link.inputs(x_t, t)), x_t, t)
 
-    def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
+    def along_axes(self) -> tuple[Denoiser, Floats] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""
         if any(link.axes is None for link in self._parametrisations) or self.reference is None:
             return None
         linear, axes = self.reference.along_axes()
         return _AlongAxes(self, linear), axes
 
-    def xi_jacobian(self, x_t: Array, t: int) -> NDArray[np.float64]:
+    def xi_jacobian(self, x_t: Array, t: int) -> Floats:
         """Jacobian of :meth:`xi_hat` at each point, shape ``(n, dim, dim)``."""
         points = as_samples(x_t, self.dim, "x_t")
         link = self.parametrisation(t)
         return link.xi_jacobian(self[t].jacobian(link.inputs(points, t)), t)
 
-    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+    def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Minus the integral of the score along the line from ``origin`` to each ``x_t``, in closed form, ``(n,)``.
 
         For a ReLU network it is piecewise quadratic along the line; see :meth:`Autoencoder.line_integral`.
@@ -157,7 +157,7 @@ class Bank(Denoiser):
         integral = self[t].line_integral(link.inputs(start[None], t)[0], link.inputs(points, t))
         return link.affine(t)[0] * integral / self.forward.noise(t) + link.linear_potential(points, t, start)
 
-    def log_density(self, x_t: Array, t: int) -> NDArray[np.float64]:
+    def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` up to a constant, shape ``(n,)``, of a network whose score is a gradient.
 
         From the energy (29) of tied weights, ``A = W^T`` or ``A = W^T diag(+1 .. -1)``, whatever they predict.

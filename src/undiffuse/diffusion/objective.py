@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.denoiser import Denoiser
-from undiffuse.schedule import NoiseSchedule
-from undiffuse.streams import Purpose, stream
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.schedule import NoiseSchedule
+from undiffuse.support.arrays import Floats
+from undiffuse.support.streams import Purpose, stream
 
 
 def bound_weight(schedule: NoiseSchedule, t: int) -> float:
@@ -20,15 +20,15 @@ def bound_weight(schedule: NoiseSchedule, t: int) -> float:
     return float(schedule.beta(t) / (2 * schedule.alpha(t) * schedule.Delta(t)))
 
 
-def xi_error(denoiser: Denoiser, x0: NDArray[np.float64], t: int, seed: int = 0) -> float:
+def xi_error(denoiser: Denoiser, x0: Floats, t: int, seed: int = 0) -> float:
     """Mean of ``(xi - xi_hat(x_t, t))^2`` per dimension over data ``x0``, one draw of noise each.
 
     The noise belongs to ``(seed, t)``, so two denoisers are compared on the same ``x_t``.
     """
-    xi = stream(seed, Purpose.METRIC, t).standard_normal(x0.shape)
+    xi = stream(seed, Purpose.XI_ERROR, t).standard_normal(x0.shape)
     return float(np.mean((xi - denoiser.xi_hat(denoiser.forward.jump(x0, t, xi), t)) ** 2))
 
 
-def xi_errors(denoiser: Denoiser, x0: NDArray[np.float64], times: Iterable[int], seed: int = 0) -> NDArray[np.float64]:
+def xi_errors(denoiser: Denoiser, x0: Floats, times: Iterable[int], seed: int = 0) -> Floats:
     """:func:`xi_error` at each of ``times``."""
     return np.array([xi_error(denoiser, x0, t, seed) for t in times])

@@ -1,70 +1,19 @@
-"""The protocol every denoiser follows, and the three exact ones.
-
-A *denoiser* answers one question: given ``x_t``, which noise is expected to be in it? The trained bank and the exact
-answers below reply in the same form, so samplers, bounds, metrics and figures take any of them.
-"""
+"""Denoisers that are known exactly: of a Gaussian, of a finite set of points, and the best linear one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undiffuse.errors import require
-from undiffuse.files import Arrays
-from undiffuse.forward import Array, ForwardProcess, as_samples
-from undiffuse.streams import Purpose, stream
-
-
-@runtime_checkable
-class Denoiser(Protocol):
-    """Anything that returns the expected noise ``xi_hat`` of shape ``(n, dim)`` for ``x_t`` ``(n, dim)`` and ``t``.
-
-    Subclasses write :meth:`xi_hat`; the other estimates follow from it here and nowhere else.
-    """
-
-    forward: ForwardProcess
-    dim: int
-
-    def xi_hat(self, x_t: Array, t: int) -> Array:
-        """Expected noise ``E[xi | x_t]``, shape ``(n, dim)``, dimensionless."""
-        ...
-
-    def x0_hat(self, x_t: Array, t: int) -> Array:
-        """Expected data ``E[x_0 | x_t] = (x_t - s sqrt(Delta) xi_hat)/sqrt(alpha_bar)``."""
-        return self.forward.from_xi("x0", self.xi_hat(x_t, t), x_t, t)
-
-    def v_hat(self, x_t: Array, t: int) -> Array:
-        """Expected velocity ``sqrt(alpha_bar) xi_hat - sqrt(Delta) x0_hat/s``."""
-        return self.forward.from_xi("v", self.xi_hat(x_t, t), x_t, t)
-
-    def along_axes(self) -> tuple[Denoiser, NDArray[np.float64]] | None:
-        """Return the same denoiser for ``z = x_t @ axes``, with these orthogonal axes, where that is cheaper.
-
-        White noise is white along any axes, so the reverse process runs there and only its end is turned back.
-        """
-        return None
-
-    def score(self, x_t: Array, t: int) -> Array:
-        """Score ``grad log q_t(x_t) = -xi_hat/(s sqrt(Delta))``, equation (23) with its last equality corrected."""
-        return -self.xi_hat(x_t, t) / self.forward.noise(t)
-
-    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
-        r"""Minus the integral of the score along the straight line from ``origin`` ``(dim,)`` to each point, ``(n,)``.
-
-        ``-log q_t(x_t) + log q_t(origin)`` for an exact denoiser. A learned score need not be a gradient; then this is
-        its potential along each line through the origin, and no other way round. Gauss and Legendre's rule of 40
-        nodes, unless there is a closed form.
-        """
-        nodes, weights = np.polynomial.legendre.leggauss(40)
-        away = np.asarray(x_t, np.float64) - origin
-        out = np.zeros(len(away))
-        for share, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-            out -= weight * np.sum(self.score(origin + share * away, t) * away, axis=1)
-        return out
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.support.arrays import Array, Arrays, Floats, as_samples
+from undiffuse.support.errors import require
+from undiffuse.support.stats import axes_of_covariance, covariance, exp_rows
+from undiffuse.support.streams import Purpose, stream
 
 
 class GaussianDenoiser(Denoiser):
@@ -80,78 +29,103 @@ class GaussianDenoiser(Denoiser):
     mean : array_like, shape (dim,)
     covariance : array_like, shape (dim, dim)
 
+    Attributes
+    ----------
+    variances : (dim,) array
+        Eigenvalues of the covariance, largest first.
+    axes : (dim, dim) array
+        Its eigenvectors, one to a column, in the same order.
+
     Raises
     ------
     UserError
         If the covariance is not symmetric positive semi-definite or the shapes disagree.
+
+    Examples
+    --------
+    >>> import numpy as np, undiffuse as ud
+    >>> forward = ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2))
+    >>> exact = ud.GaussianDenoiser(forward, mean=[0.0, 0.0], covariance=np.diag([4.0, 1.0]))
+    >>> exact.variances
+    array([4., 1.])
+    >>> exact.xi_hat(np.ones((3, 2)), 50).shape
+    (3, 2)
+
+    See Also
+    --------
+    undiffuse.EmpiricalDenoiser, undiffuse.LinearDenoiser, undiffuse.MixtureDenoiser
     """
 
     def __init__(self, forward: ForwardProcess, mean: ArrayLike, covariance: ArrayLike) -> None:
-        self.forward = forward
         self.mean = np.asarray(mean, dtype=np.float64)
-        self.covariance = np.asarray(covariance, dtype=np.float64)
-        self.dim = self.mean.size
+        super().__init__(forward, self.mean.size)
+        given = np.asarray(covariance, dtype=np.float64)
         require(
-            self.covariance.shape == (self.dim, self.dim),
-            f"covariance has shape {self.covariance.shape}, wanted ({self.dim}, {self.dim})",
+            given.shape == (self.dim, self.dim),
+            f"covariance has shape {given.shape}, wanted ({self.dim}, {self.dim})",
         )
-        require(np.allclose(self.covariance, self.covariance.T), "covariance is not symmetric")
-        variances, self.axes = np.linalg.eigh(self.covariance)
+        require(np.allclose(given, given.T), "covariance is not symmetric")
+        variances, self.axes = axes_of_covariance(given)
         require(
-            variances[0] >= -1e-9 * max(1.0, variances[-1]), f"covariance has a negative eigenvalue {variances[0]:.3g}"
+            variances[-1] >= -1e-9 * max(1.0, variances[0]), f"covariance has a negative eigenvalue {variances[-1]:.3g}"
         )
         self.variances = np.maximum(variances, 0.0)
 
+    @cached_property
+    def covariance(self) -> Floats:
+        """Covariance ``(dim, dim)`` of the data."""
+        return np.asarray((self.axes * self.variances) @ self.axes.T)
+
+    @classmethod
+    def from_axes(cls, forward: ForwardProcess, mean: Floats, variances: Floats, axes: Floats) -> GaussianDenoiser:
+        """Make it from principal axes, largest variance first."""
+        out = cls.__new__(cls)
+        Denoiser.__init__(out, forward, mean.size)
+        out.mean, out.variances, out.axes = mean, variances, axes
+        return out
+
+    @classmethod
+    def from_data(cls, forward: ForwardProcess, x: ArrayLike) -> GaussianDenoiser:
+        """Take mean and covariance (divided by n) from data of shape ``(n, dim)``."""
+        data = as_samples(x)
+        return cls(forward, data.mean(axis=0), covariance(data))
+
     def to_arrays(self) -> Arrays:
-        """Everything it is made of, axes included: found again, they may be turned where variances are equal."""
-        return {"mean": self.mean, "covariance": self.covariance, "variances": self.variances, "axes": self.axes}
+        """Mean, variances and axes; axes of equal variances are not unique, so they are kept and not found again."""
+        return {"mean": self.mean, "variances": self.variances, "axes": self.axes}
 
     @classmethod
     def from_arrays(cls, forward: ForwardProcess, arrays: Arrays) -> GaussianDenoiser:
         """Undo :meth:`to_arrays`, to the same bits."""
-        out = cls.__new__(cls)
-        out.forward = forward
-        out.mean, out.covariance, out.variances, out.axes = (
-            np.asarray(arrays[name], np.float64) for name in ("mean", "covariance", "variances", "axes")
-        )
-        out.dim = out.mean.size
-        return out
-
-    @classmethod
-    def from_data(cls, x: ArrayLike, forward: ForwardProcess) -> GaussianDenoiser:
-        """Take mean and covariance (divided by n) from data of shape ``(n, dim)``."""
-        data = as_samples(x)
-        centred = data - data.mean(axis=0)
-        return cls(forward, data.mean(axis=0), centred.T @ centred / len(data))
+        return cls.from_axes(forward, *(np.asarray(arrays[n], np.float64) for n in ("mean", "variances", "axes")))
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Expected noise of Gaussian data, shape ``(n, dim)``."""
-        gain = self.forward.noise(t) / self._total_variances(t)
+        gain = self.forward.noise(t) / self.total_variances(t)
         return (((x_t - self.forward.signal(t) * self.mean) @ self.axes) * gain) @ self.axes.T
 
-    def leading(self, k: int) -> tuple[GaussianDenoiser, NDArray[np.float64]]:
+    def leading(self, k: int) -> tuple[GaussianDenoiser, Floats]:
         """Return the denoiser of the ``k`` leading principal coordinates ``(x_0 - mu) @ axes``, and these axes.
 
         The coordinates are centred and independent, largest variance first; axes have shape ``(dim, k)``.
         """
-        axes, variances = self.axes[:, ::-1][:, :k], self.variances[::-1][:k]
-        return GaussianDenoiser(self.forward, np.zeros(k), np.diag(variances)), axes
+        leading = GaussianDenoiser.from_axes(self.forward, np.zeros(k), self.variances[:k], np.eye(k))
+        return leading, np.ascontiguousarray(self.axes[:, :k])
 
-    def along_axes(self) -> tuple[AxisWiener, NDArray[np.float64]]:
+    def along_axes(self) -> tuple[AxisWiener, Floats]:
         """Return the same filter, axis by axis, and the principal axes, largest variance first."""
-        axes = self.axes[:, ::-1]
-        return AxisWiener(self.forward, self.mean @ axes, self.variances[::-1]), axes
+        return AxisWiener(self.forward, self.mean @ self.axes, self.variances), self.axes
 
-    def linear_map(self, t: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def linear_map(self, t: int) -> tuple[Floats, Floats]:
         """``(G, g)`` such that ``xi_hat = x_t G - g``: the same answer as one symmetric matrix."""
-        gain = (self.axes * (self.forward.noise(t) / self._total_variances(t))) @ self.axes.T
+        gain = (self.axes * (self.forward.noise(t) / self.total_variances(t))) @ self.axes.T
         return gain, self.forward.signal(t) * self.mean @ gain
 
     def error(self, t: int) -> float:
         """Mean square error in xi per dimension, ``1/N sum_i alpha_bar l_i/(alpha_bar l_i + s^2 Delta)``."""
         return float(np.mean(self.axis_errors(t)))
 
-    def axis_errors(self, t: int, moments: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def axis_errors(self, t: int, moments: Floats | None = None) -> Floats:
         """Mean square error in xi along each principal axis, shape ``(dim,)``.
 
         ``moments`` are the mean squares of ``(x_0 - mu) @ axes`` of the data it is measured on; by default those it
@@ -159,29 +133,29 @@ class GaussianDenoiser(Denoiser):
         """
         moments = self.variances if moments is None else moments
         noise = self.forward.noise(t)
-        gain = noise / self._total_variances(t)
+        gain = noise / self.total_variances(t)
         return (1 - gain * noise) ** 2 + gain**2 * self.forward.signal(t) ** 2 * moments
 
-    def log_density(self, x_t: Array, t: int) -> NDArray[np.float64]:
+    def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` in nats, shape ``(n,)``."""
-        total = self._total_variances(t)
+        total = self.total_variances(t)
         y = (x_t - self.forward.signal(t) * self.mean) @ self.axes
         return -0.5 * np.sum(y**2 / total + np.log(2 * np.pi * total), axis=1)
 
-    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+    def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """``-log q_t(x_t) + log q_t(origin)``, shape ``(n,)``."""
         return self.log_density(origin[None], t) - self.log_density(x_t, t)
 
-    def _total_variances(self, t: int) -> NDArray[np.float64]:
+    def total_variances(self, t: int) -> Floats:
+        """Variances ``alpha_bar l_i + s^2 Delta`` of ``x_t`` along the axes, shape ``(dim,)``, largest first."""
         return self.forward.signal(t) ** 2 * self.variances + self.forward.noise(t) ** 2
 
 
 class AxisWiener(Denoiser):
     """The exact denoiser of independent Gaussian variables: :class:`GaussianDenoiser` along its principal axes."""
 
-    def __init__(self, forward: ForwardProcess, mean: NDArray[np.float64], variances: NDArray[np.float64]) -> None:
-        self.forward = forward
-        self.dim = mean.size
+    def __init__(self, forward: ForwardProcess, mean: Floats, variances: Floats) -> None:
+        super().__init__(forward, mean.size)
         self.mean, self.variances = mean, variances
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
@@ -204,12 +178,23 @@ class EmpiricalDenoiser(Denoiser):
     points : array_like, shape (m, dim)
     chunk : int
         Number of weights held in memory at once.
+
+    Examples
+    --------
+    >>> import numpy as np, undiffuse as ud
+    >>> forward = ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2))
+    >>> two = ud.EmpiricalDenoiser(forward, [[-1.0], [1.0]])
+    >>> np.unique(ud.sample(two, 20, seed=1).round(3))
+    array([-1.,  1.])
+
+    See Also
+    --------
+    undiffuse.MixtureDenoiser : Gaussians of some width instead of points.
     """
 
     def __init__(self, forward: ForwardProcess, points: ArrayLike, chunk: int = 1 << 22) -> None:
-        self.forward = forward
-        self.points = as_samples(points)
-        self.dim = self.points.shape[1]
+        self.points = as_samples(points, what="points")
+        super().__init__(forward, self.points.shape[1])
         self._chunk = chunk
         self._norms = np.sum(self.points**2, axis=1)
 
@@ -221,38 +206,35 @@ class EmpiricalDenoiser(Denoiser):
             x0[rows] = weights @ self.points
         return self.forward.to_xi("x0", x0, x_t, t)
 
-    def weights(self, x_t: Array, t: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    def weights(self, x_t: Array, t: int) -> Iterator[tuple[slice, Floats]]:
         """Yield rows of ``x_t`` and the probability of each point given them, ``(rows, m)``, a chunk at a time."""
         x_t = np.asarray(x_t, dtype=np.float64)
         for rows in self._row_chunks(len(x_t)):
             weights = self._exponents(x_t[rows], t)
-            weights -= weights.max(axis=1, keepdims=True)
-            np.exp(weights, out=weights)
-            weights /= weights.sum(axis=1, keepdims=True)
+            weights /= exp_rows(weights)[1][:, None]
             yield rows, weights
 
-    def log_density(self, x_t: Array, t: int) -> NDArray[np.float64]:
+    def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` in nats, shape ``(n,)``: the mean over the points of their Gaussian kernels."""
         x_t = np.asarray(x_t, dtype=np.float64)
         out = np.empty(len(x_t))
         for rows in self._row_chunks(len(x_t)):
-            exponents = self._exponents(x_t[rows], t)
-            top = exponents.max(axis=1)
-            out[rows] = top + np.log(np.exp(exponents - top[:, None]).mean(axis=1))
+            top, total = exp_rows(self._exponents(x_t[rows], t))
+            out[rows] = top + np.log(total / len(self.points))
             out[rows] -= np.sum(x_t[rows] ** 2, axis=1) / (2 * self.forward.noise(t) ** 2)
         return out - self.dim / 2 * np.log(2 * np.pi * self.forward.noise(t) ** 2)
 
-    def potential(self, x_t: Array, t: int, origin: Array) -> NDArray[np.float64]:
+    def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """``-log q_t(x_t) + log q_t(origin)``, shape ``(n,)``."""
         return self.log_density(origin[None], t) - self.log_density(x_t, t)
 
-    def _exponents(self, x_t: Array, t: int) -> NDArray[np.float64]:
+    def _exponents(self, x_t: Array, t: int) -> Floats:
         """Exponents of the kernels, up to ``|x_t|^2/(2 s^2 Delta)``, which all points share."""
         signal, variance = self.forward.signal(t), self.forward.noise(t) ** 2
         exponents = x_t @ self.points.T
         exponents *= signal / variance
         exponents -= signal**2 / (2 * variance) * self._norms
-        return exponents
+        return np.asarray(exponents)
 
     def _row_chunks(self, n: int) -> list[slice]:
         rows = max(1, self._chunk // len(self.points))
@@ -265,14 +247,22 @@ class LinearDenoiser(Denoiser):
     ``xi_hat = B_t (x_t - m_t) + c_t`` minimises the simple loss (20) over ``draws`` noised copies of the data. One set
     of noise serves every time, since the moments of ``(x_t, xi)`` follow from those of ``(x_0, xi)``; with many draws
     it tends to :class:`GaussianDenoiser`.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    x : array_like, shape (n, dim)
+        Data.
+    draws : int
+        Noised copies of it.
+    seed : int
     """
 
-    def __init__(self, forward: ForwardProcess, x: ArrayLike, draws: int = 8, seed: int = 0) -> None:
+    def __init__(self, forward: ForwardProcess, x: ArrayLike, *, draws: int = 8, seed: int = 0) -> None:
         require(draws >= 1, f"draws must be at least 1, got {draws}")
         data = as_samples(x)
-        self.forward = forward
-        self.dim = data.shape[1]
-        rng = stream(seed, Purpose.PASS)
+        super().__init__(forward, data.shape[1])
+        rng = stream(seed, Purpose.LINEAR_FIT)
         pairs = np.zeros((2 * self.dim, 2 * self.dim))
         total = np.zeros(2 * self.dim)
         for _ in range(draws):
@@ -283,11 +273,6 @@ class LinearDenoiser(Denoiser):
         self._mean = total / count
         self._moments = pairs / count - np.outer(self._mean, self._mean)
         self._coefficients = lru_cache(maxsize=16)(self._solve)
-
-    @classmethod
-    def from_data(cls, x: ArrayLike, forward: ForwardProcess, draws: int = 8, seed: int = 0) -> LinearDenoiser:
-        """Fit on data of shape ``(n, dim)`` with ``draws`` noised copies of it."""
-        return cls(forward, x, draws, seed)
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Linear estimate of the noise, shape ``(n, dim)``."""

@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import UserError, one_of, require
-from undiffuse.files import read_npy
-from undiffuse.forward import as_samples
-from undiffuse.reverse import Sampler
-from undiffuse.streams import Purpose, SampleNoise
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.reverse import Sampler
+from undiffuse.support.arrays import Floats, as_samples
+from undiffuse.support.errors import UserError, one_of, require
+from undiffuse.support.files import read_npy
+from undiffuse.support.streams import Purpose, Streams
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 METHODS = ("thesis", "repaint")
 
@@ -108,7 +107,7 @@ def inpaint(
     path = how.path(sampler.times(denoiser, forward.T))
     n, dim = x.shape
     noise, of_known, of_jump = (
-        SampleNoise(seed, n, dim, first, purpose) for purpose in (Purpose.SAMPLE, Purpose.KNOWN, Purpose.JUMP)
+        Streams(seed, purpose).noise(n, dim, first) for purpose in (Purpose.SAMPLE, Purpose.KNOWN_PART, Purpose.JUMP_UP)
     )
 
     def known(t: int) -> Floats:

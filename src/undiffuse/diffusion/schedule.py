@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from undiffuse.errors import UserError, one_of, require
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, one_of, require
 
-Floats = NDArray[np.float64]
 SCHEDULES = ("linear", "cosine", "sigmoid", "constant")
 GOOD_PRIOR_KL = 0.01  # nats per dimension: past this, starting the reverse process from N(0, s^2 I) shows
 

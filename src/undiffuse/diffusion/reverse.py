@@ -27,15 +27,14 @@ from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import UserError, one_of, require
-from undiffuse.forward import as_samples
-from undiffuse.streams import SampleNoise
-from undiffuse.threads import Crew
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.support.arrays import Floats, as_samples
+from undiffuse.support.errors import UserError, one_of, require
+from undiffuse.support.streams import Streams
+from undiffuse.support.threads import PartThreads
 
-Floats = NDArray[np.float64]
 SAMPLERS = ("ancestral", "ddim", "ode")
 VARIANCES = ("beta", "posterior")
 _BATCH = 4096  # samples that go through the chain together
@@ -132,7 +131,7 @@ def reverse_trajectory(
     x_t: ArrayLike,
     start: int | None = None,
     sampler: Sampler | None = None,
-    seed: int = 0,
+    seed: int | Streams = 0,
     noise: Draw | None = None,
 ) -> Iterator[State]:
     """Yield every state of the reverse process, from ``x_t`` at time ``start`` (default T) down to t = 0.
@@ -144,7 +143,7 @@ def reverse_trajectory(
     start : int
         Time that ``x_t`` belongs to; the process makes exactly ``start`` steps, or ``sampler.steps``.
     sampler : Sampler
-    seed : int
+    seed : int or Streams
         Sample i draws its noise from its own stream, keyed by (seed, i).
     noise : callable, optional
         Returns the standard normal ``(n, dim)`` numbers of each noisy step in turn, instead of the seed's.
@@ -186,12 +185,11 @@ class Frame:
         return z if self.axes is None else z @ self.axes.T
 
 
-def _parts(seed: int, n: int, dim: int, first: int = 0) -> list[Part]:
+def _parts(seed: int | Streams, n: int, dim: int, first: int = 0) -> list[Part]:
     """Cut samples ``first`` to ``first + n`` into parts of about ``_PART`` numbers, each with its own noise."""
+    streams = seed if isinstance(seed, Streams) else Streams(seed)
     size = max(1, _PART // dim)
-    return [
-        (slice(row, row + size), SampleNoise(seed, min(size, n - row), dim, first + row)) for row in range(0, n, size)
-    ]
+    return [(slice(row, row + size), streams.noise(min(size, n - row), dim, first + row)) for row in range(0, n, size)]
 
 
 def _start(denoiser: Denoiser, parts: Sequence[Part]) -> Floats:
@@ -213,10 +211,10 @@ def _walk(
 ) -> Iterator[State]:
     """Take ``x`` down the times, the parts of each step shared out among threads."""
     yield State(times[0], x)
-    with Crew(len(parts)) as crew:
+    with PartThreads(len(parts)) as threads:
         for t, previous in pairwise(times):
             after = np.empty_like(x)
-            if not all(crew.map(partial(_move, denoiser, sampler, t, previous, x, after), parts)):
+            if not all(threads.map(partial(_move, denoiser, sampler, t, previous, x, after), parts)):
                 raise UserError(f"the reverse process left the finite numbers between t = {t} and t = {previous}")
             x = after
             yield State(previous, x)
@@ -264,7 +262,9 @@ def sample_trajectory(denoiser: Denoiser, n: int, sampler: Sampler | None = None
         yield State(t, frame.leave(z))
 
 
-def reconstruct(denoiser: Denoiser, x_t: ArrayLike, t: int, sampler: Sampler | None = None, seed: int = 0) -> Floats:
+def reconstruct(
+    denoiser: Denoiser, x_t: ArrayLike, t: int, sampler: Sampler | None = None, seed: int | Streams = 0
+) -> Floats:
     """Take diffused samples ``x_t`` back from time ``t`` to t = 0; exactly t steps unless the sampler says fewer."""
     *_, last = reverse_trajectory(denoiser, x_t, t, sampler, seed)
     return last.x

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from undiffuse.errors import UserError, one_of, require
-from undiffuse.schedule import GOOD_PRIOR_KL, NoiseSchedule
+from undiffuse.diffusion.schedule import GOOD_PRIOR_KL, NoiseSchedule
+from undiffuse.support.arrays import Array
+from undiffuse.support.errors import one_of, require
 
-Array = NDArray[Any]  # float64, or float32 inside training
 PREDICTIONS = ("xi", "x0", "v")
 
 
@@ -21,7 +19,7 @@ class ForwardProcess:
 
     ``x_t = sqrt(alpha_bar_t) x_0 + s sqrt(Delta_t) xi`` with ``xi ~ N(0, I)``, equation (16) with the row "xi" of
     the thesis's Table 2 as ``s``. It is the standard process on ``x_0/s``; ``x_T`` is close to ``N(0, s^2 I)``.
-    All arrays have shape ``(n, dim)``; times follow :class:`~undiffuse.schedule.NoiseSchedule`.
+    All arrays have shape ``(n, dim)``; times follow :class:`~undiffuse.diffusion.schedule.NoiseSchedule`.
 
     Parameters
     ----------
@@ -150,24 +148,3 @@ class ForwardProcess:
                 stacklevel=2,
             )
         return kl
-
-
-def as_samples(x: object, dim: int | None = None, what: str = "data") -> NDArray[np.float64]:
-    """Check that ``x`` is a finite ``(n, dim)`` array and return it as float64.
-
-    Raises
-    ------
-    UserError
-        If it has another shape, holds NaN or infinity, or cannot be read as numbers.
-    """
-    try:
-        array = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{what} cannot be read as numbers: {error}") from error
-    if array.ndim != 2 or (dim is not None and array.shape[1] != dim):
-        wanted = f"(n, {dim})" if dim is not None else "(n, dim)"
-        raise UserError(f"{what} has shape {array.shape}, wanted {wanted}")
-    if not np.isfinite(array).all():
-        row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-        raise UserError(f"{what} holds NaN or infinity, first in row {row}")
-    return array

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -18,7 +19,27 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-class Crew:
+def one_thread() -> AbstractContextManager[Any]:
+    """Hold linear algebra to one thread inside a ``with`` block, so that rounding is the same on any machine."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Hold torch to one thread inside a ``with`` block: on small products more are slower."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class PartThreads:
     """As many threads as there are cores, but no more than ``parts``, for work that releases the interpreter's lock.
 
     While they work, linear algebra keeps to one thread each. With a single part, or a single core, work is done where
@@ -40,7 +61,7 @@ class Crew:
         with self._libraries.limit(limits=1):
             return list(self._pool.map(work, parts))
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> PartThreads:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:

@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from undiffuse.denoiser import Denoiser
-from undiffuse.errors import one_of, require
-from undiffuse.forward import as_samples
-from undiffuse.objective import bound_weight
-from undiffuse.reverse import VARIANCES, Frame
-from undiffuse.streams import Purpose, stream
-
-Floats = NDArray[np.float64]
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.objective import bound_weight
+from undiffuse.diffusion.reverse import VARIANCES, Frame
+from undiffuse.support.arrays import Floats, as_samples
+from undiffuse.support.errors import one_of, require
+from undiffuse.support.stats import stderr
+from undiffuse.support.streams import Purpose, stream
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def bound(
     x = frame.enter(data)
 
     def diffused(t: int) -> tuple[Floats, Floats, Floats]:
-        xi = stream(seed, Purpose.METRIC, t).standard_normal(x.shape)
+        xi = stream(seed, Purpose.BOUND, t).standard_normal(x.shape)
         x_t = forward.jump(x, t, xi)
         return xi, x_t, np.asarray(frame.denoiser.xi_hat(x_t, t), np.float64)
 
@@ -138,7 +137,7 @@ def bound(
         prior=float(means[0]),
         per_t=means[2:],
         decoder=float(means[1]),
-        stderr=float(terms.sum(axis=0).std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else float("nan"),
+        stderr=stderr(terms.sum(axis=0)),
         kind="gaussian" if levels is None else "discretised",
         dim=N,
     )

@@ -1,0 +1,1 @@
+"""The mathematics of diffusion: schedule, forward process, denoisers, reverse process, bound."""

@@ -1,0 +1,126 @@
+"""What every denoiser answers.
+
+A *denoiser* answers one question: given ``x_t``, which noise is expected to be in it? The trained bank and the exact
+answers of :mod:`undiffuse.diffusion.exact` reply in the same form, so samplers, bounds, metrics and figures take any of
+them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import numpy as np
+
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.support.arrays import Array, Floats
+from undiffuse.support.errors import UserError
+
+
+class Denoiser(ABC):
+    """The expected noise ``xi_hat`` (``eps_theta`` of Ho et al. 2020) of shape ``(n, dim)`` for ``x_t`` and ``t``.
+
+    A subclass writes :meth:`xi_hat`; the other estimates follow from it here and nowhere else. What is no subclass but
+    has ``forward``, ``dim`` and ``xi_hat`` becomes one by :func:`as_denoiser`.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    dim : int
+        Number of variables.
+
+    Examples
+    --------
+    >>> import numpy as np, undiffuse as ud
+    >>> class Centred(ud.Denoiser):  # of data that are all zero
+    ...     def xi_hat(self, x_t, t):
+    ...         return x_t / self.forward.noise(t)
+    >>> point = Centred(ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2)), dim=2)
+    >>> bool(np.allclose(ud.sample(point, 3), 0))
+    True
+
+    See Also
+    --------
+    undiffuse.GaussianDenoiser, undiffuse.EmpiricalDenoiser, undiffuse.MixtureDenoiser : exact ones.
+    undiffuse.Bank : the learned one.
+    """
+
+    def __init__(self, forward: ForwardProcess, dim: int) -> None:
+        self.forward = forward
+        self.dim = dim
+
+    @abstractmethod
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """Expected noise ``E[xi | x_t]``, shape ``(n, dim)``, dimensionless."""
+
+    def x0_hat(self, x_t: Array, t: int) -> Array:
+        """Expected data ``E[x_0 | x_t] = (x_t - s sqrt(Delta) xi_hat)/sqrt(alpha_bar)``."""
+        return self.forward.from_xi("x0", self.xi_hat(x_t, t), x_t, t)
+
+    def v_hat(self, x_t: Array, t: int) -> Array:
+        """Expected velocity ``sqrt(alpha_bar) xi_hat - sqrt(Delta) x0_hat/s``."""
+        return self.forward.from_xi("v", self.xi_hat(x_t, t), x_t, t)
+
+    def along_axes(self) -> tuple[Denoiser, Floats] | None:
+        """Return the same denoiser for ``z = x_t @ axes``, with these orthogonal axes, where that is cheaper.
+
+        White noise is white along any axes, so the reverse process runs there and only its end is turned back.
+        """
+        return None
+
+    def score(self, x_t: Array, t: int) -> Array:
+        """Score ``grad log q_t(x_t) = -xi_hat/(s sqrt(Delta))``, equation (23) with its last equality corrected."""
+        return -self.xi_hat(x_t, t) / self.forward.noise(t)
+
+    def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
+        r"""Minus the integral of the score along the straight line from ``origin`` ``(dim,)`` to each point, ``(n,)``.
+
+        ``-log q_t(x_t) + log q_t(origin)`` for an exact denoiser. A learned score need not be a gradient; what this
+        gives then depends on the path, which is the straight line. Gauss and Legendre's rule of 40 nodes, unless
+        there is a closed form.
+        """
+        nodes, weights = np.polynomial.legendre.leggauss(40)
+        away = np.asarray(x_t, np.float64) - origin
+        out = np.zeros(len(away))
+        for share, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+            out -= weight * np.sum(self.score(origin + share * away, t) * away, axis=1)
+        return out
+
+
+class HasXiHat(Protocol):
+    """The least that can be made a :class:`Denoiser`."""
+
+    forward: ForwardProcess
+    dim: int
+
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """Expected noise, shape ``(n, dim)``."""
+        ...
+
+
+class _Wrapped(Denoiser):
+    """A denoiser around something that answers ``xi_hat``."""
+
+    def __init__(self, inner: HasXiHat) -> None:
+        super().__init__(inner.forward, inner.dim)
+        self._inner = inner
+
+    def xi_hat(self, x_t: Array, t: int) -> Array:
+        """What the inner object answers."""
+        return self._inner.xi_hat(x_t, t)
+
+
+def as_denoiser(thing: HasXiHat) -> Denoiser:
+    """Make a :class:`Denoiser` of anything with ``forward``, ``dim`` and ``xi_hat``; a denoiser comes back as it is.
+
+    Raises
+    ------
+    UserError
+        If one of the three is missing.
+    """
+    if isinstance(thing, Denoiser):
+        return thing
+    missing = [name for name in ("forward", "dim", "xi_hat") if not hasattr(thing, name)]
+    if missing:
+        raise UserError(f"{type(thing).__name__} is no denoiser: it has no {', '.join(missing)}")
+    return _Wrapped(thing)

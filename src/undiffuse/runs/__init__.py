@@ -1,0 +1,1 @@
+"""A run: its configuration, the presets, and the folder that keeps it."""

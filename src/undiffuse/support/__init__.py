@@ -1,0 +1,1 @@
+"""What every layer stands on: errors, arrays, streams, statistics, files, threads, progress."""

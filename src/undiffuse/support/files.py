@@ -1,0 +1,222 @@
+"""Files that are always whole: written under another name, synced, renamed; and read within limits."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.support.arrays import Arrays
+from undiffuse.support.errors import UserError, require
+
+Sha256 = str  # in hexadecimal
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file so that its name always holds all of the old content or all of the new.
+
+    Raises
+    ------
+    UserError
+        If it cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise UserError(f"cannot write {path}: {error.strerror}") from None
+        raise
+    return path
+
+
+def check_output(path: str | Path, overwrite: bool) -> Path:
+    """Make sure a file may be written to ``path``, before any work is done for it.
+
+    Raises
+    ------
+    UserError
+        If it is a folder, exists and ``overwrite`` is false, or its folder is missing.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give the name of a file")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists already: choose another name or give --overwrite")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"there is no folder {str(path.parent)!r} to write {path.name} in")
+    return path
+
+
+def write_npz(path: str | Path, arrays: dict[str, NDArray[Any]], overwrite: bool) -> Path:
+    """Write a ``.npz`` file atomically; refuse one that exists unless ``overwrite``."""
+    path = check_output(path, overwrite)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return write_file(path, buffer.getvalue())
+
+
+def write_array(path: str | Path, array: NDArray[Any], overwrite: bool) -> Path:
+    """Write a ``.npy`` file atomically; refuse one that exists unless ``overwrite``."""
+    path = check_output(path, overwrite)
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return write_file(path, buffer.getvalue())
+
+
+def write_json(path: str | Path, content: Any, overwrite: bool) -> Path:
+    """Write a JSON file atomically; refuse one that exists unless ``overwrite``."""
+    return write_file(check_output(path, overwrite), (json.dumps(content, indent=1) + "\n").encode())
+
+
+def to_bytes(arrays: Arrays) -> bytes:
+    """Content of the safetensors file of named arrays."""
+    from safetensors.numpy import save
+
+    content: bytes = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    return content
+
+
+def write_arrays(path: Path, arrays: Arrays) -> Path:
+    """Write named arrays as a safetensors file, whole or not at all."""
+    return write_file(path, to_bytes(arrays))
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it, unless they are there.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
+    return path
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_limited(path: Path, largest: int) -> bytes:
+    """Read a file that should be small.
+
+    Raises
+    ------
+    UserError
+        If it holds more than ``largest`` bytes.
+    FileNotFoundError
+        If it is not there.
+    """
+    with path.open("rb") as file:
+        content = file.read(largest + 1)
+    require(len(content) <= largest, f"{path} is larger than the {largest / 1e6:.0f} MB such a file can have")
+    return content
+
+
+def read_npy(path: str | Path) -> NDArray[np.generic]:
+    """Read a ``.npy`` file; its size is checked against its header before anything is allocated.
+
+    Raises
+    ------
+    UserError
+        If it is missing, holds no array or not the array that its header promises, or the memory cannot hold it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {str(path)!r}")
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            require(version in {(1, 0), (2, 0), (3, 0)}, f"{str(path)!r} is a .npy file of unknown version {version}")
+            # Versions 2 and 3 have the same layout; numpy's reader of version 2 takes Latin-1 names as well.
+            read_header = (
+                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = read_header(file)
+            require(not dtype.hasobject, f"{str(path)!r} holds Python objects, wanted numbers")
+            promised, held = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+        require(
+            promised == held,
+            f"{str(path)!r} is damaged: its header promises shape {shape}, {promised} bytes; it holds {held}",
+        )
+        check_memory(promised, str(path))
+        array: NDArray[np.generic] = np.load(path, allow_pickle=False)
+    except UserError:
+        raise
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(f"{str(path)!r} is not a .npy array: {error}") from None
+    return array
+
+
+def check_memory(needed: int, what: str) -> None:
+    """Raise a :class:`UserError` if ``needed`` bytes are more than this machine's memory."""
+    memory = total_memory()
+    require(
+        memory is None or needed < memory,
+        f"{what} takes {needed / 1e9:.3g} GB of memory, this machine has {(memory or 0) / 1e9:.1f} GB",
+    )
+
+
+def total_memory() -> int | None:
+    """Bytes of memory of this machine, or None where the system does not say."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Read a safetensors file.
+
+    Raises
+    ------
+    UserError
+        If it is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays: Arrays = load(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+    return arrays
+
+
+def sha256(content: bytes) -> Sha256:
+    """sha256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of(path: Path) -> Sha256:
+    """sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,97 @@
+"""Small statistics, each written once: means with errors, principal axes, the normal density, posterior weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from undiffuse.support.arrays import Floats, Reals
+from undiffuse.support.errors import require
+from undiffuse.support.threads import one_thread
+
+
+def stderr(values: ArrayLike) -> float:
+    """Standard error of the mean of independent values, ``std/sqrt(n)`` with n - 1 under the sum; NaN for one value."""
+    array = np.asarray(values, np.float64)
+    return float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else float("nan")
+
+
+def mean_and_stderr(values: ArrayLike) -> tuple[float, float]:
+    """Mean of independent values and its standard error.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two.
+    """
+    array = np.asarray(values, np.float64)
+    require(len(array) >= 2, "wanted at least two samples, for errors to be known")
+    return float(array.mean()), stderr(array)
+
+
+def root_and_stderr(squares: ArrayLike) -> tuple[float, float]:
+    """Root of a mean square and its standard error, by the delta method."""
+    array = np.asarray(squares, np.float64)
+    root = float(np.sqrt(array.mean()))
+    return root, stderr(array) / (2 * root) if root > 0 else 0.0
+
+
+def share_stderr(share: float, n: int) -> float:
+    """Standard error ``sqrt(p (1 - p)/n)`` of a share p of n independent cases."""
+    return float(np.sqrt(share * (1 - share) / n))
+
+
+def normal_density(x: ArrayLike, mean: ArrayLike = 0.0, variance: ArrayLike = 1.0) -> Floats:
+    """Density of ``N(mean, variance)`` at ``x``."""
+    gap, spread = np.asarray(x, np.float64) - np.asarray(mean), np.asarray(variance)
+    return np.asarray(np.exp(-(gap**2) / (2 * spread)) / np.sqrt(2 * np.pi * spread))
+
+
+def exp_rows(exponents: Reals) -> tuple[Reals, Reals]:
+    """Replace each row of exponents by ``e^(x - top)`` in place; return ``top``, its largest entry, and the row's sum.
+
+    Over their sum the rows are posterior weights (a softmax), and ``top + log(sum)`` is the logarithm of the sum of
+    ``e^x``; neither overflows.
+    """
+    top = exponents.max(axis=1)
+    exponents -= top[:, None]
+    np.exp(exponents, out=exponents)
+    return top, exponents.sum(axis=1)
+
+
+class PrincipalAxes(NamedTuple):
+    """Mean ``(dim,)``, variances ``(dim,)`` and axes ``(dim, dim)`` of data; axes are columns, largest variance first.
+
+    Of the two directions of an axis, the one whose largest entry is positive is taken.
+    """
+
+    mean: Floats
+    variances: Floats
+    axes: Floats
+
+    @staticmethod
+    def of(x: Floats) -> PrincipalAxes:
+        """Principal axes of data of shape ``(n, dim)``, from their covariance divided by n."""
+        mean = x.mean(axis=0)
+        return PrincipalAxes(mean, *axes_of_covariance(covariance(x)))
+
+
+def covariance(x: Floats) -> Floats:
+    """Covariance ``(dim, dim)`` of data of shape ``(n, dim)``, divided by n."""
+    with one_thread():
+        centred = x - x.mean(axis=0)
+        return np.asarray(centred.T @ centred / len(x))
+
+
+def axes_of_covariance(matrix: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues and eigenvectors (columns) of a covariance, largest first.
+
+    Made by one thread, since the eigenvectors' last digits depend on the number of threads.
+    """
+    with one_thread():
+        values, vectors = np.linalg.eigh(matrix)
+    axes = vectors[:, ::-1]
+    largest = axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])]
+    return values[::-1].copy(), np.ascontiguousarray(axes * np.where(largest < 0, -1.0, 1.0))

@@ -1,0 +1,153 @@
+"""Random streams: one independent generator for every purpose, time and pass.
+
+Nothing in the package keeps a generator running from one unit of work to the next. Each unit asks for its own stream
+by key, so cutting, resuming, reordering or moving work to another process changes no number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, require
+
+LARGEST_SEED = 2**64 - 1
+
+
+class Purpose(Enum):
+    """What a stream is for: a number, which is part of its key, and the names of the rest of the key.
+
+    The only place where keys are made up. Every use has a purpose of its own, whose key has a fixed length, so two
+    streams are the same only if their seed, purpose and key are.
+    """
+
+    # data
+    DATA = (0,)
+    FRESH_DATA = (1, "replicate")
+    SPLIT = (2,)
+    # training
+    START = (10, "t")
+    PASS = (11, "t", "pass")
+    HELD_OUT_ERROR = (12, "t")
+    TRAINING_ERROR = (13, "t")
+    LINEAR_FIT = (14,)
+    CLASSIFIER = (15, "strict")
+    PERCEPTRON_ORDER = (16, "order")
+    MIXTURE_FIT = (17,)
+    # samples, one at a time
+    SAMPLE = (20, "sample")
+    KNOWN_PART = (21, "sample")
+    JUMP_UP = (22, "sample")
+    DIFFUSED = (23, "sample")
+    GAUSSIAN_SAMPLES = (24,)
+    MIXTURE_SAMPLES = (25,)
+    # measures
+    XI_ERROR = (30, "t")
+    BOUND = (31, "t")
+    SLICES = (32,)
+    # pictures
+    FORWARD_PICTURE = (40,)
+    STEP_PICTURE = (41, "t")
+    HOLE_PICTURE = (42, "sample")
+    LINE_PICTURE = (43, "t")
+    PLANE_PICTURE = (44, "t")
+    # physics
+    CLASS_CURVE = (50, "t")
+    POTENTIAL_CURVE = (51, "t")
+    ENTROPY_CURVE = (52, "t")
+    UTURN_CURVE = (53, "t")
+    UTURN_WALK = (54, "t", "sample")
+    SCORE_DIFFERENCE = (55, "t")
+    WEIGHTS = (56, "t")
+    CLASS_SAMPLES = (57,)
+    SPINS = (60, "spins", "t")
+    SPIN_START = (61, "spins")
+    SPIN_WALK = (62, "spins", "sample")
+    SPIN_COPY = (63, "spins", "t", "copy", "sample")
+    SPIN_SCORE = (64, "spins")
+    LANGEVIN = (65,)
+
+    @property
+    def number(self) -> int:
+        """First part of the key."""
+        return int(self.value[0])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the rest of the key is made of."""
+        return tuple(str(name) for name in self.value[1:])
+
+
+def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
+    """Return the generator that belongs to ``(seed, purpose, *key)``.
+
+    Raises
+    ------
+    UserError
+        If the seed is no integer in 0..2^64 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise UserError(f"a seed is an integer, got {seed!r}")
+    require(0 <= seed <= LARGEST_SEED, f"a seed is an integer in 0..2^64 - 1, got {seed}")
+    if len(key) != len(purpose.names) or not all(0 <= part < 2**32 for part in key):
+        raise ValueError(f"the key of {purpose.name} is {purpose.names}, each in 0..2^32 - 1; got {key}")
+    # As a spawn key, every part is mixed in after the seed; as entropy, trailing zeros would be padding.
+    sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose.number, *map(int, key)))
+    return np.random.Generator(np.random.SFC64(sequence))
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Noise for samples, each from a stream of its own: ``(seed, purpose, *key, index)``.
+
+    Attributes
+    ----------
+    seed : int
+    purpose : Purpose
+        Two kinds of noise for the same samples have different purposes.
+    key : tuple of int
+        What comes before the sample's index.
+    """
+
+    seed: int
+    purpose: Purpose = Purpose.SAMPLE
+    key: tuple[int, ...] = ()
+
+    def noise(self, n: int, dim: int, first: int = 0) -> SampleNoise:
+        """Return the noise of samples ``first .. first + n - 1``."""
+        return SampleNoise([stream(self.seed, self.purpose, *self.key, first + i) for i in range(n)], dim)
+
+
+class SampleNoise:
+    """Standard normal noise for some samples, one generator each.
+
+    Sample ``i`` sees the same numbers whatever the number of samples beside it and however they are cut into
+    batches. Numbers are drawn ahead in slabs, since one call per sample and step would cost more than the step.
+
+    Parameters
+    ----------
+    generators : list of numpy.random.Generator
+        One for each sample.
+    dim : int
+        Number of variables.
+    """
+
+    _SLAB = 1 << 20  # numbers drawn ahead, over all samples together
+
+    def __init__(self, generators: list[np.random.Generator], dim: int) -> None:
+        self._generators = generators
+        self._ahead = max(1, self._SLAB // max(1, len(generators) * dim))
+        self._slab: Floats = np.empty((len(generators), self._ahead, dim))
+        self._used = self._ahead
+
+    def __call__(self) -> Floats:
+        """Return the next ``(n, dim)`` standard normal numbers."""
+        if self._used == self._ahead:
+            for row, generator in zip(self._slab, self._generators, strict=True):
+                generator.standard_normal(out=row)
+            self._used = 0
+        self._used += 1
+        return self._slab[:, self._used - 1]
