@@ -9,16 +9,17 @@ demo: $(VENV)/.installed  ## the 2-pi spiral at full thesis size, then zeros and
 	$(BIN)/undiffuse run spiral-2pi --out demo/spiral-2pi $(if $(wildcard demo/spiral-2pi/manifest.json),--overwrite)
 	$(BIN)/undiffuse run mnist-01-quick --out demo/mnist-01 $(if $(wildcard demo/mnist-01/manifest.json),--overwrite)
 
-test: $(VENV)/.developer  ## the whole test suite, on two processes
-	$(BIN)/python -m pytest -n 2 -m "not full_size"
+test: $(VENV)/.developer  ## the whole test suite, on two processes; COVERAGE=1 counts the lines it runs
+	$(BIN)/python -m pytest -n 2 -m "not full_size" $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-full: $(VENV)/.developer  ## the checks at full size: 35 minutes, most of them for the laptop bank
 	$(BIN)/python -m pytest -m full_size
 
-lint: $(VENV)/.developer  ## style and types
+lint: $(VENV)/.developer  ## style, types, and imports that run one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.developer
 	$(BIN)/ruff check --fix .

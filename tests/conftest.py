@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,63 +10,15 @@ import pytest
 from hypothesis import settings
 
 import undiffuse as ud
+from helpers import DIGITS, TINY
 from undiffuse import datasets
-from undiffuse.cli import main
-from undiffuse.datasets import idx
+from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.runs import config
-from undiffuse.training import train_run
+from undiffuse.training import Execution, train_run
 
 # Two processes share two cores, so a deadline per example would test the machine.
 settings.register_profile("undiffuse", deadline=None, derandomize=True)
 settings.load_profile("undiffuse")
-
-TINY = """
-name = "tiny"
-[data]
-name = "spiral"
-n = 400
-held_out = 100
-[diffusion]
-T = 12
-beta_1 = 0.02
-beta_T = 0.6
-[network]
-hidden = 20
-[training]
-epochs = 3
-batch = 50
-block = 4
-[evaluation]
-samples = 60
-replicates = 3
-"""
-
-
-def answer(capsys, *words):
-    """Run a command with --json; its one object, standard output holding nothing else."""
-    code = main([*map(str, words), "--json"])
-    out = capsys.readouterr()
-    assert code == 0, out.err
-    return json.loads(out.out)
-
-
-def complaint(capsys, *words, lines=2):
-    """Run a command that must fail with code 2; what it says, a few lines at most."""
-    assert main([*map(str, words)]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" not in err
-    assert len(err.splitlines()) <= lines
-    return err
-
-
-def write_folder(path, images, labels, pack=lambda content: content, suffix=""):
-    """Write images and labels as IDX files, the same for training and test."""
-    path.mkdir(exist_ok=True)
-    for stem in idx.SPLITS.values():
-        (path / f"{stem}-images-idx3-ubyte{suffix}").write_bytes(pack(idx.encode(images)))
-        (path / f"{stem}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx.encode(labels)))
-    return path
 
 
 @pytest.fixture
@@ -81,7 +33,7 @@ def tiny_run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that no test changes."""
     settings = config.loads(TINY, "tiny")
     path = tmp_path_factory.mktemp("runs") / "tiny"
-    train_run(settings, datasets.load(settings), path, workers=1)
+    train_run(settings, datasets.load(settings), path, execution=Execution(workers=1))
     return path
 
 
@@ -95,50 +47,6 @@ def forward() -> ud.ForwardProcess:
     return ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2), noise_scale=0.7)
 
 
-DIGITS = """
-name = "tiny-digits"
-[data]
-name = "mnist"
-digits = [0, 1]
-n = 600
-held_out = 200
-[diffusion]
-T = 12
-beta_1 = 0.001
-beta_T = 0.9
-[network]
-hidden = 64
-skip = "gaussian"
-prediction = "x0"
-decoder_scale = 0.1
-components = 40
-[training]
-order = "sweep"
-sweep_from = 6
-epochs = 8
-batch = 50
-learning_rate = 0.004
-decay = "trapezoid"
-warm_epochs = 2
-warm_learning_rate = 0.001
-average = 0.99
-block = 2
-[[times]]
-first = 1
-last = 3
-components = 60
-[[times]]
-first = 8
-last = 12
-components = 20
-targets = "posterior"
-blends = 0.3
-[evaluation]
-samples = 60
-replicates = 2
-"""
-
-
 @pytest.fixture
 def digits_file(tmp_path: Path) -> Path:
     path = tmp_path / "digits.toml"
@@ -148,8 +56,22 @@ def digits_file(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def digits_run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run on a few digits; tests may add to it what any command adds."""
+    """A finished run on a few digits that no test changes."""
     settings = config.loads(DIGITS, "digits")
     path = tmp_path_factory.mktemp("runs") / "digits"
-    train_run(settings, datasets.load(settings), path, workers=1)
+    train_run(settings, datasets.load(settings), path, execution=Execution(workers=1))
+    return path
+
+
+@pytest.fixture(scope="session")
+def classifiers():
+    train, test = (datasets.mnist((0, 1), split) for split in ("train", "test"))
+    return Classifiers.train(train.first(4_000), test)
+
+
+@pytest.fixture(scope="session")
+def image_run_path(digits_run_path, classifiers, tmp_path_factory):
+    """A run on a few digits with its classifiers; tests may add to it what any command adds."""
+    path = shutil.copytree(digits_run_path, tmp_path_factory.mktemp("images") / "digits")
+    classifiers.save(path)
     return path

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import undiffuse as ud
-from conftest import answer
+from helpers import answer
 from undiffuse import datasets
 from undiffuse.runs import config
+from undiffuse.studies.open_run import OpenRun
 from undiffuse.training import train_run
-from undiffuse.workflow import run_data
 
 pytestmark = pytest.mark.full_size
 
@@ -50,7 +50,7 @@ def test_digits_decide_where_their_covariance_says(capsys):
 def test_every_network_of_the_laptop_bank_beats_the_linear_one(laptop):
     """2,100 digits, the same noise for both. Above t = 740 the two are alike, to 0.1 %."""
     model, reference = ud.Diffusion.load(laptop), laptop.reference()
-    x, rng = run_data(laptop).held_out, np.random.default_rng(1)
+    x, rng = OpenRun(laptop).data.held_out, np.random.default_rng(1)
     for t in (1, 3, 10, 30, 100, 200, 300, 400, 500, 600, 650, 700, 800, 900, 1000):
         xi = rng.standard_normal(x.shape)
         x_t = model.forward.jump(x, t, xi)

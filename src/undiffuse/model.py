@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from numpy.typing import ArrayLike
 
 from undiffuse import datasets
+from undiffuse.datasets import ArrayData
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.inpainting import Inpainting, inpaint
 from undiffuse.diffusion.likelihood import Bound, bound
-from undiffuse.diffusion.reverse import Sampler
+from undiffuse.diffusion.samplers import Sampler, Variance
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.networks.bank import Bank
 from undiffuse.runs import config as configuration
-from undiffuse.runs.config import ArrayData, Config
+from undiffuse.runs.config import Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import require
-from undiffuse.training import run_errors, train_bank
+from undiffuse.support.streams import Streams
+from undiffuse.training import Execution, run_errors, train_bank
 
 
 class Diffusion(Denoiser):
@@ -34,6 +36,24 @@ class Diffusion(Denoiser):
         ``bank[t]`` is the autoencoder of time t.
     errors : (T, 3) array
         Rows ``(t, training error, held-out error)``, mean squares in xi per dimension after the last pass.
+
+    Examples
+    --------
+    ``undiffuse train spiral-2pi --out runs/spiral`` makes a run, which ``ud.Diffusion.load("runs/spiral")`` opens. A
+    small model, in memory:
+
+    >>> import undiffuse as ud
+    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=1"]
+    >>> model = ud.fit(ud.datasets.spiral(400), "spiral-2pi", small, execution=ud.Execution(workers=1))
+    >>> model.bank[5].W.shape, model.errors.shape
+    ((16, 2), (10, 3))
+    >>> model.sample(3, seed=1).shape
+    (3, 2)
+
+    See Also
+    --------
+    undiffuse.fit : train in memory.
+    undiffuse.studies.open_run.OpenRun : a run with its data and exact denoisers beside the model.
     """
 
     def __init__(self, config: Config, bank: Bank, errors: Floats) -> None:
@@ -74,41 +94,64 @@ class Diffusion(Denoiser):
         """Return the bank in principal coordinates, if all its networks work in them."""
         return self.bank.along_axes()
 
-    def sample(self, n: int, seed: int = 0, sampler: Sampler | None = None) -> Floats:
+    def sample(self, n: int, *, sampler: Sampler | None = None, seed: int | Streams = 0) -> Floats:
         """Generate ``n`` samples; see :func:`undiffuse.sample`."""
-        return reverse.sample(self, n, sampler, seed)
+        return reverse.sample(self, n, sampler=sampler, seed=seed)
 
-    def reconstruct(self, x_t: ArrayLike, t: int, seed: int = 0, sampler: Sampler | None = None) -> Floats:
-        """Take diffused samples back from time ``t``; see :func:`undiffuse.reconstruct`."""
-        return reverse.reconstruct(self, x_t, t, sampler, seed)
+    def reconstruct(self, x_t: ArrayLike, t: int, *, sampler: Sampler | None = None, seed: int | Streams = 0) -> Floats:
+        """Take diffused samples back from time ``t``.
+
+        Parameters
+        ----------
+        x_t, t, sampler, seed
+            See :func:`undiffuse.reconstruct`.
+        """
+        return reverse.reconstruct(self, x_t, t, sampler=sampler, seed=seed)
 
     def inpaint(
         self,
         x0: ArrayLike,
         destroyed: ArrayLike,
+        *,
         how: Inpainting | None = None,
-        seed: int = 0,
         sampler: Sampler | None = None,
+        seed: int = 0,
     ) -> Floats:
-        """Fill in what is destroyed (True in the mask); see :func:`undiffuse.inpaint`."""
-        return inpaint(self, x0, destroyed, how, sampler, seed)
+        """Fill in what is destroyed (True in the mask).
+
+        Parameters
+        ----------
+        x0, destroyed, how, sampler, seed
+            See :func:`undiffuse.inpaint`.
+        """
+        return inpaint(self, x0, destroyed, how=how, sampler=sampler, seed=seed)
 
     def bound(
-        self, x0: ArrayLike, variance: str = "beta", levels: tuple[float, float] | None = None, seed: int = 0
+        self,
+        x0: ArrayLike,
+        *,
+        variance: Variance = "beta",
+        levels: tuple[float, float] | None = None,
+        seed: int = 0,
     ) -> Bound:
-        """Bound on ``-log p(x_0)``, every term; see :func:`undiffuse.bound`."""
-        return bound(self, x0, variance, levels, seed)
+        """Bound on ``-log p(x_0)``, the negative ELBO, every term.
+
+        Parameters
+        ----------
+        x0, variance, levels, seed
+            See :func:`undiffuse.bound`.
+        """
+        return bound(self, x0, variance=variance, levels=levels, seed=seed)
 
 
 def fit(
     x: ArrayLike,
     preset: str | Path | Config = "spiral-2pi",
     changes: Sequence[str] = (),
+    *,
     held_out: float = 0.1,
     seed: int | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    execution: Execution | None = None,
 ) -> Diffusion:
     """Train a bank on samples, in memory.
 
@@ -122,15 +165,28 @@ def fit(
         ``section.key=value`` settings that replace the preset's, such as ``"training.epochs=5"``.
     held_out : float
         Share of the samples, at the end, kept apart for the held-out error.
-    seed, device, workers
-        As on the command line.
-    on_progress : callable
-        Called with the number of passes made and the number in all.
+    seed : int, optional
+        Of every random stream; the preset's by default.
+    execution : Execution, optional
+        Device, number of worker processes, and what is told of the progress.
 
     Raises
     ------
     UserError
         If the samples are not a finite ``(n, dim)`` array, are too few for a minibatch, or a setting is wrong.
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> x = ud.datasets.spiral(400, seed=0)
+    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=1"]
+    >>> model = ud.fit(x, "spiral-2pi", small, execution=ud.Execution(workers=1))
+    >>> model.sample(5, seed=1).shape
+    (5, 2)
+
+    See Also
+    --------
+    undiffuse.Diffusion, undiffuse.presets
     """
     samples = as_samples(x)
     require(0 < held_out < 1, f"held_out = {held_out}: wanted a share between 0 and 1")
@@ -143,4 +199,4 @@ def fit(
     chosen = chosen.model_copy(update={"data": section})
     data = datasets.load(chosen, samples)
     chosen.forward().check_prior(data.train)
-    return Diffusion(chosen, *train_bank(chosen, data, device, workers, on_progress))
+    return Diffusion(chosen, *train_bank(chosen, data, execution))

@@ -20,9 +20,21 @@ def gaussian_samples(train: Floats, n: int, seed: int = 0) -> Floats:
 
 
 def mixture_samples(train: Floats, n: int, components: int = 50, clusters: int = 20, seed: int = 0) -> Floats:
-    """``n`` samples of a mixture of ``clusters`` Gaussians fitted to the leading principal components.
+    """``n`` samples of a mixture of Gaussians fitted to the leading principal components, shape ``(n, dim)``.
 
-    The other components are left at their mean, as they are too weak to be seen. Fitted by scikit-learn.
+    The other components are left at their mean, since their variances are small. Fitted by scikit-learn.
+
+    Parameters
+    ----------
+    train : (m, dim)
+        Data to fit.
+    n : int
+        Number of samples.
+    components : int
+        Number of principal components, at most.
+    clusters : int
+        Number of Gaussians.
+    seed : int
 
     Raises
     ------
@@ -37,7 +49,7 @@ def mixture_samples(train: Floats, n: int, components: int = 50, clusters: int =
     start = int(stream(seed, Purpose.MIXTURE_FIT).integers(2**31))
     model = GaussianMixture(clusters, reg_covar=1e-4, random_state=start)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of convergence: a baseline need not be the best mixture
+        warnings.simplefilter("ignore")  # of convergence, which a baseline does not need
         model.fit((train - mean) @ kept)
     rng = stream(seed, Purpose.MIXTURE_SAMPLES)
     chosen = rng.choice(clusters, n, p=model.weights_)

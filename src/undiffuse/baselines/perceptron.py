@@ -83,7 +83,7 @@ class Perceptron:
         x, y = x[order], y[order]
         for _ in range(self.max_passes):
             wrong = at = 0
-            # Between two mistakes the weights stand still, so a stretch of samples is judged at once.
+            # The weights do not change between two mistakes, so many samples are classified at once.
             while at < len(x):
                 stretch = slice(at, at + 256)
                 outputs = np.where(x[stretch] @ w + b >= 0, 1, -1)

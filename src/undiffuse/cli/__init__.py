@@ -1,19 +1,59 @@
-"""The command line: parse, call, print."""
+"""The command line: parse, call a study, print its result.
+
+Commands are registered by name and loaded when they are called, so ``--help`` and ``--version`` load none of them.
+"""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 
-from cyclopts import CycloptsError
+from cyclopts import App, CycloptsError
 
-from undiffuse.cli import analysis, digits, images, physics, runs  # noqa: F401  each adds its commands to the app
-from undiffuse.cli.options import app
-from undiffuse.support.errors import UserError
-from undiffuse.training import WorkerError
+from undiffuse.support.errors import FailedJobError, UserError
 
 __all__ = ["app", "main"]
+
+app = App(
+    name="undiffuse",
+    version=version("undiffuse"),
+    suppress_keyboard_interrupt=False,  # answered in main()
+    help="Diffusion models that can be read all the way down: one single-hidden-layer autoencoder per diffusion time.",
+    help_epilogue="Every command takes --json: one JSON object on standard output, and nothing else there.",
+)
+physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
+data = App(name="data", help="Data sets.")
+
+# Where each command is, and what --help says of it.
+_COMMANDS = {
+    "run": ("runs:run", "Train, sample, evaluate and report: the main job."),
+    "train": ("training:train", "Train a bank into a run folder."),
+    "sample": ("training:sample", "Generate samples from a trained run into a .npy file of shape (n, dim)."),
+    "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
+    "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 10 of the thesis, as PNG files."),
+    "presets": ("describe:presets", "List the presets."),
+    "info": ("describe:info", "Describe a run folder: what it is, how far it is, what its schedule does."),
+    "reconstruct": ("images:reconstruct", "Diffuse held-out images to time t and bring each back several times."),
+    "inpaint": ("images:inpaint", "Destroy a part of held-out images and fill it in again."),
+    "uturn": ("images:uturn", "Class kept on the way to t and back, beside the exact denoisers."),
+    "perceptron": ("images:perceptron", "Train a perceptron to tell two digits apart, Annex II."),
+    "analyse": ("banks:analyse", "Follow a run's weights along diffusion time, beside its critical times."),
+    "memorise": ("banks:memorise", "Train pairs of banks on disjoint halves and compare what they draw."),
+    "linear": ("physics:linear", "Sample with the linear model of Annex II: a Gaussian, whatever the data."),
+}
+_PHYSICS = {
+    "curie-weiss": ("physics:curie_weiss", "Break the symmetry of the Curie-Weiss model with its exact score."),
+    "langevin": ("physics:langevin", "Walk from two points to noise and back by (24) and (25)."),
+    "critical-times": ("physics:critical_times", "When diffusion decides between classes, and when it memorises."),
+}
+_DATA = {"fetch": ("describe:fetch", "Download a data set: mnist, all ten digits, about 11 MB.")}
+for _group, _commands in ((app, _COMMANDS), (physics, _PHYSICS), (data, _DATA)):
+    for _name, (_place, _words) in _commands.items():
+        _group.command(f"undiffuse.cli.{_place}", name=_name, help=_words)
+app.command(physics)
+app.command(data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except (UserError, CycloptsError) as error:
         return _complain(str(error), 2)
-    except WorkerError as error:
+    except FailedJobError as error:
         return _complain(str(error), 1)
     except (OSError, MemoryError) as error:
         return _complain(f"{type(error).__name__}: {error}", 1)

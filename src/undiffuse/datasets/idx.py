@@ -23,7 +23,7 @@ _UNPACK: dict[str, Callable[[BinaryIO], Any]] = {"": io.BufferedReader, ".gz": g
 
 
 class Folder(Protocol):
-    """What a folder has to offer here: a path on disk, or the inside of the package."""
+    """The methods of a folder that are used here: a path on disk, or a folder inside the package."""
 
     def joinpath(self, name: str, /) -> Folder:
         """Return the entry of that name."""
@@ -44,15 +44,15 @@ def decode(content: bytes, what: str) -> Bytes:
 
 
 def decode_stream(stream: IO[bytes], what: str) -> Bytes:
-    """Read an IDX file of unsigned bytes: first its header, then no more than the header promises.
+    """Read an IDX file of unsigned bytes: first its header, then no more than the header says.
 
-    So a packed file that unpacks to more than it says is never unpacked whole.
+    A packed file that would unpack to more is therefore never unpacked whole.
 
     Raises
     ------
     UserError
-        If the header is not that of unsigned bytes, promises more than the memory holds, or the file is shorter or
-        longer than its header says.
+        If the header is not that of unsigned bytes, says more than the memory holds, or the file is shorter or longer
+        than its header says.
     """
     header = f"{what} is not an IDX file of unsigned bytes"
     start = stream.read(4)
@@ -64,7 +64,7 @@ def decode_stream(stream: IO[bytes], what: str) -> Bytes:
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     size = math.prod(shape)
     check_memory(size, what)
-    # A piece at a time: what a header promises is only allocated as it arrives.
+    # A piece at a time, so that memory is allocated only for bytes that are there.
     pieces, left = [], size + 1
     while left and (piece := stream.read(min(left, _PIECE))):
         pieces.append(piece)
@@ -91,7 +91,7 @@ def read(folder: Folder, name: str) -> Bytes:
     Raises
     ------
     UserError
-        If it is not there, or is damaged or foreign; the message names the file.
+        If it is not there, or is damaged or no IDX file; the message names the file.
     """
     for spelling in (name, name.replace("-idx", ".idx")):
         for suffix, unpack in _UNPACK.items():
@@ -114,7 +114,7 @@ def read_split(folder: Folder, split: str) -> tuple[Bytes, Bytes]:
     Raises
     ------
     UserError
-        If a file is missing, damaged or foreign, or there are not as many labels as images.
+        If a file is missing, damaged or no IDX file, or there are not as many labels as images.
     """
     stem = SPLITS[split]
     images, labels = read(folder, f"{stem}-images-idx3-ubyte"), read(folder, f"{stem}-labels-idx1-ubyte")

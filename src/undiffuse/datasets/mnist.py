@@ -6,18 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from undiffuse.datasets import idx
+from undiffuse.datasets.base import DataSection, Dataset, register
+from undiffuse.physics.classes import Classes
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, one_of, require
 from undiffuse.support.files import make_folder, sha256_of, write_file
 from undiffuse.support.files import sha256 as digest_of
+from undiffuse.support.settings import Count
 
 EMBEDDED = (0, 1, 3)
-RANGES = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0)}
+Pixels = Literal["unit", "symmetric"]
+RANGES: dict[Pixels, tuple[float, float]] = {"unit": (0.0, 1.0), "symmetric": (-1.0, 1.0)}
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -42,7 +48,18 @@ class Images:
     labels : (n,)
     shape : (rows, columns)
     low, high : float
-        What the bytes 0 and 255 became.
+        Values of the bytes 0 and 255.
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> images = ud.datasets.mnist((0, 1), "test")
+    >>> images.x.shape, images.shape, images.first(3).labels.tolist()
+    ((2115, 784), (28, 28), [1, 0, 1])
+
+    See Also
+    --------
+    undiffuse.datasets.mnist : MNIST and other IDX files.
     """
 
     x: Floats
@@ -67,7 +84,7 @@ def mnist(
     digits: Sequence[int] = (0, 1),
     split: str = "train",
     folder: str | Path | None = None,
-    pixels: str = "unit",
+    pixels: Pixels = "unit",
 ) -> Images:
     """Images of some digits, in the order of the files.
 
@@ -86,10 +103,11 @@ def mnist(
     Raises
     ------
     UserError
-        If a digit is not to be had, or a file is missing, damaged or foreign.
+        If a digit is not there, or a file is missing, damaged or no IDX file.
     """
     one_of("split", split, idx.SPLITS)
-    low, high = RANGES[one_of("pixels", pixels, RANGES)]
+    one_of("pixels", pixels, RANGES)
+    low, high = RANGES[pixels]
     require(len(digits) > 0 and len(set(digits)) == len(digits), f"digits {list(digits)}: wanted different labels")
     images, labels = idx.read_split(_source(digits, folder), split)
     missing = sorted(set(digits) - set(labels.tolist()))
@@ -105,13 +123,75 @@ def _source(digits: Sequence[int], folder: str | Path | None) -> idx.Folder:
         require(path.is_dir(), f"there is no folder {str(path)!r}")
         return path
     if set(digits) <= set(EMBEDDED):
-        return resources.files("undiffuse") / "datasets" / "mnist_013"
+        return resources.files("undiffuse.datasets") / "mnist_013"
     if idx.is_folder(default_folder()):
         return default_folder()
     raise UserError(
         f"digits {list(digits)} are not all in the package, which has {list(EMBEDDED)}: `undiffuse data fetch mnist` "
         "downloads all ten, or name a folder of IDX files"
     )
+
+
+# -- as a data set ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDataset(Dataset):
+    """Labelled images, whose classes are their labels.
+
+    Attributes
+    ----------
+    train, held_out, fresh
+        See :class:`~undiffuse.datasets.Dataset`.
+    images : (Images, Images)
+        Training and held-out samples with labels, shape and pixel range.
+    """
+
+    images: tuple[Images, Images]
+
+    @staticmethod
+    def of(train: Images, held_out: Images) -> ImageDataset:
+        """Make it from training and held-out images."""
+        return ImageDataset(train.x, held_out.x, images=(train, held_out))
+
+    @property
+    def kind_of_classes(self) -> str:
+        """What the classes are, in words."""
+        return "labels"
+
+    def classes(self) -> tuple[Classes, Classes]:
+        """Training and held-out images with their labels."""
+        train, held_out = self.images
+        return Classes(train.x, train.labels), Classes(held_out.x, held_out.labels)
+
+
+@register
+class ImageData(DataSection):
+    """Digits of MNIST, or of IDX files in ``folder``; see :func:`undiffuse.datasets.mnist`.
+
+    Attributes
+    ----------
+    digits : tuple of int
+        Labels to keep.
+    n, held_out : int, optional
+        The first ``n`` training and ``held_out`` test images in the files' order; all of them by default.
+    pixels : {"unit", "symmetric"}
+        Scale of the bytes 0..255: [0, 1] (thesis) or [-1, 1].
+    folder : str, optional
+        Folder of four IDX files; by default the digits in the package, or those downloaded.
+    """
+
+    name: Literal["mnist"] = "mnist"
+    digits: Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(min_length=1)] = (0, 1)
+    n: Count | None = None
+    held_out: Count | None = None
+    pixels: Pixels = "unit"
+    folder: str | None = None
+
+    def make(self, seed: int, samples: object = None) -> Dataset:
+        """Read the images; see :class:`~undiffuse.datasets.base.DataSection`."""
+        train = mnist(self.digits, "train", self.folder, self.pixels).first(self.n)
+        return ImageDataset.of(train, mnist(self.digits, "test", self.folder, self.pixels).first(self.held_out))
 
 
 # -- download ---------------------------------------------------------------------------------------------------------
@@ -132,8 +212,8 @@ def fetch(
 ) -> Path:
     """Download MNIST (LeCun & Cortes), about 11 MB, and return the folder it is in.
 
-    A file that is there and has its sha256 is not downloaded again, so a download that was cut goes on; each is tried
-    from every mirror in turn and checked unpacked, since mirrors pack differently.
+    A file that is there with the right sha256 is not downloaded again, so an interrupted download can be repeated. Each
+    file is tried from every mirror in turn and checked after unpacking, since mirrors pack differently.
 
     Parameters
     ----------
@@ -179,7 +259,7 @@ def _download(name: str, mirrors: Sequence[str], digest: str) -> tuple[str, byte
             try:
                 packed = pooch.retrieve(f"{mirror}{name}.gz", known_hash=None, fname=f"{name}.gz", path=scratch)
                 content = gzip.decompress(Path(packed).read_bytes())
-            except Exception as error:  # any failure of one mirror: the next may do
+            except Exception as error:  # whatever fails at one mirror may work at the next
                 troubles.append(f"{mirror} ({type(error).__name__})")
                 continue
             if digest_of(content) == digest:

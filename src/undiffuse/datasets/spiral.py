@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
+from undiffuse.datasets.base import DataSection, Dataset, Measure, register
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
+from undiffuse.support.settings import Count, Positive
 from undiffuse.support.streams import Purpose, stream
 
 
@@ -24,6 +29,19 @@ class Spiral:
         1 for the thesis's "2 pi" spiral, 1.5 for its "3 pi" one.
     noise : float
         Standard deviation of the noise in each coordinate, in outer radii.
+
+    Examples
+    --------
+    >>> import numpy as np, undiffuse as ud
+    >>> curve = ud.datasets.Spiral(turns=1.5)
+    >>> points = curve.sample(1_000, np.random.default_rng(0))
+    >>> distance, u = curve.project(points)
+    >>> points.shape, bool(np.sqrt(np.mean(distance**2)) < 1.1 * curve.noise)
+    ((1000, 2), True)
+
+    See Also
+    --------
+    undiffuse.datasets.spiral : points from a seed.
     """
 
     turns: float = 1.0
@@ -77,8 +95,88 @@ class Spiral:
         return cKDTree(self._vertices)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpiralDataset(Dataset):
+    """Points on a spiral, whose samples are measured by their curve as well.
+
+    Attributes
+    ----------
+    train, held_out, fresh
+        See :class:`~undiffuse.datasets.Dataset`.
+    curve : Spiral
+    """
+
+    curve: Spiral
+
+    def measures(self) -> Mapping[str, Measure]:
+        """Distance to the curve and gap in its coverage."""
+        return {
+            "distance_to_curve": lambda x: distance_to_curve(x, self.curve),
+            "coverage_gap": lambda x: coverage_gap(x, self.curve),
+        }
+
+
+@register
+class SpiralData(DataSection):
+    """Points on an Archimedean spiral (Swiss roll); see :func:`undiffuse.datasets.spiral`.
+
+    Attributes
+    ----------
+    n, held_out : int
+        Number of training and of held-out samples.
+    turns : float
+        1 for the thesis's "2 pi" spiral, 1.5 for its "3 pi" one.
+    noise : float
+        Standard deviation of the noise in each coordinate, in outer radii.
+    """
+
+    name: Literal["spiral"] = "spiral"
+    n: Count = 10_000
+    turns: Positive = 1.0
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
+    held_out: Count = 2_000
+
+    def make(self, seed: int, samples: object = None) -> Dataset:
+        """Draw points; see :class:`~undiffuse.datasets.base.DataSection`."""
+        curve, rng = Spiral(self.turns, self.noise), stream(seed, Purpose.DATA)
+        train = curve.sample(self.n, rng)
+        return SpiralDataset(train, curve.sample(self.held_out, rng), curve.sample, curve=curve)
+
+
+def distance_to_curve(x: Floats, spiral: Spiral) -> float:
+    """Root mean square distance of the points to the curve; that of data is near the spiral's own noise."""
+    return float(np.sqrt(np.mean(spiral.project(x)[0] ** 2)))
+
+
+def coverage_gap(x: Floats, spiral: Spiral, arcs: int = 40) -> float:
+    """Total variation distance between the points' shares of ``arcs`` stretches of the curve and the data's.
+
+    The stretches are equally likely under the data's law, which is uniform in the angle. 0 is perfect coverage; a
+    share of 1/arcs missing from one stretch and added to others gives 1/arcs. Points are projected to the curve, so
+    noise moves some across the borders, in fresh data as well; compare with the floor.
+
+    Parameters
+    ----------
+    x : (n, 2)
+    spiral : Spiral
+    arcs : int
+        Number of stretches.
+    """
+    shares = np.histogram(spiral.project(x)[1], bins=arcs, range=(0, 1))[0] / len(x)
+    return float(0.5 * np.abs(shares - 1 / arcs).sum())
+
+
 def spiral(n: int, turns: float = 1.0, noise: float = 0.02, seed: int = 0) -> Floats:
     """Draw ``n`` points of a :class:`Spiral`, shape ``(n, 2)``; the same seed gives the same points.
+
+    Parameters
+    ----------
+    n : int
+    turns : float
+        1 for the thesis's "2 pi" spiral, 1.5 for its "3 pi" one.
+    noise : float
+        Standard deviation of the noise in each coordinate, in outer radii.
+    seed : int
 
     Raises
     ------

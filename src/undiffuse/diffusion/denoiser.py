@@ -20,8 +20,8 @@ from undiffuse.support.errors import UserError
 class Denoiser(ABC):
     """The expected noise ``xi_hat`` (``eps_theta`` of Ho et al. 2020) of shape ``(n, dim)`` for ``x_t`` and ``t``.
 
-    A subclass writes :meth:`xi_hat`; the other estimates follow from it here and nowhere else. What is no subclass but
-    has ``forward``, ``dim`` and ``xi_hat`` becomes one by :func:`as_denoiser`.
+    A subclass writes :meth:`xi_hat`; the other estimates follow from it here and nowhere else. An object of another
+    class that has ``forward``, ``dim`` and ``xi_hat`` is made one by :func:`as_denoiser`.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ class Denoiser(ABC):
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         r"""Minus the integral of the score along the straight line from ``origin`` ``(dim,)`` to each point, ``(n,)``.
 
-        ``-log q_t(x_t) + log q_t(origin)`` for an exact denoiser. A learned score need not be a gradient; what this
-        gives then depends on the path, which is the straight line. Gauss and Legendre's rule of 40 nodes, unless
+        ``-log q_t(x_t) + log q_t(origin)`` for an exact denoiser. A learned score need not be a gradient; the
+        integral then depends on the path, which is the straight line. Gauss and Legendre's rule of 40 nodes, unless
         there is a closed form.
         """
         nodes, weights = np.polynomial.legendre.leggauss(40)
@@ -88,7 +88,7 @@ class Denoiser(ABC):
 
 
 class HasXiHat(Protocol):
-    """The least that can be made a :class:`Denoiser`."""
+    """What :func:`as_denoiser` makes a :class:`Denoiser` of."""
 
     forward: ForwardProcess
     dim: int

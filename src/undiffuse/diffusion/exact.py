@@ -78,7 +78,17 @@ class GaussianDenoiser(Denoiser):
 
     @classmethod
     def from_axes(cls, forward: ForwardProcess, mean: Floats, variances: Floats, axes: Floats) -> GaussianDenoiser:
-        """Make it from principal axes, largest variance first."""
+        """Make it from principal axes.
+
+        Parameters
+        ----------
+        forward : ForwardProcess
+        mean : (dim,)
+        variances : (dim,)
+            Along the axes, largest first.
+        axes : (dim, dim)
+            Orthonormal, one to a column.
+        """
         out = cls.__new__(cls)
         Denoiser.__init__(out, forward, mean.size)
         out.mean, out.variances, out.axes = mean, variances, axes
@@ -91,7 +101,7 @@ class GaussianDenoiser(Denoiser):
         return cls(forward, data.mean(axis=0), covariance(data))
 
     def to_arrays(self) -> Arrays:
-        """Mean, variances and axes; axes of equal variances are not unique, so they are kept and not found again."""
+        """Mean, variances and axes. Axes of equal variance are not unique, so they are kept and not recomputed."""
         return {"mean": self.mean, "variances": self.variances, "axes": self.axes}
 
     @classmethod
@@ -244,9 +254,9 @@ class EmpiricalDenoiser(Denoiser):
 class LinearDenoiser(Denoiser):
     r"""A linear model fitted by least squares at each time: what the thesis's Annex II tries and rejects.
 
-    ``xi_hat = B_t (x_t - m_t) + c_t`` minimises the simple loss (20) over ``draws`` noised copies of the data. One set
-    of noise serves every time, since the moments of ``(x_t, xi)`` follow from those of ``(x_0, xi)``; with many draws
-    it tends to :class:`GaussianDenoiser`.
+    ``xi_hat = B_t (x_t - m_t) + c_t`` minimises the simple loss (20) over ``draws`` noised copies of the data. All
+    times use the same draws of noise, since the moments of ``(x_t, xi)`` follow from those of ``(x_0, xi)``. With many
+    draws it tends to :class:`GaussianDenoiser`.
 
     Parameters
     ----------
@@ -256,6 +266,20 @@ class LinearDenoiser(Denoiser):
     draws : int
         Noised copies of it.
     seed : int
+
+    Examples
+    --------
+    >>> import numpy as np, undiffuse as ud
+    >>> forward = ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2))
+    >>> x = ud.datasets.spiral(500)
+    >>> fitted, limit = ud.LinearDenoiser(forward, x, draws=100), ud.GaussianDenoiser.from_data(forward, x)
+    >>> bool(np.allclose(fitted.xi_hat(x, 50), limit.xi_hat(x, 50), atol=0.05))
+    True
+
+    See Also
+    --------
+    undiffuse.GaussianDenoiser : the limit of many draws, in closed form.
+    undiffuse.studies.linear : the samples that such a model generates.
     """
 
     def __init__(self, forward: ForwardProcess, x: ArrayLike, *, draws: int = 8, seed: int = 0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -11,21 +12,38 @@ from undiffuse.diffusion.schedule import GOOD_PRIOR_KL, NoiseSchedule
 from undiffuse.support.arrays import Array
 from undiffuse.support.errors import one_of, require
 
-PREDICTIONS = ("xi", "x0", "v")
+Prediction = Literal["xi", "x0", "v"]
+PREDICTIONS: tuple[str, ...] = get_args(Prediction)
 
 
 class ForwardProcess:
     r"""Noise added step by step, or in one jump, at noise scale ``s``.
 
-    ``x_t = sqrt(alpha_bar_t) x_0 + s sqrt(Delta_t) xi`` with ``xi ~ N(0, I)``, equation (16) with the row "xi" of
-    the thesis's Table 2 as ``s``. It is the standard process on ``x_0/s``; ``x_T`` is close to ``N(0, s^2 I)``.
-    All arrays have shape ``(n, dim)``; times follow :class:`~undiffuse.diffusion.schedule.NoiseSchedule`.
+    ``x_t = sqrt(alpha_bar_t) x_0 + s sqrt(Delta_t) xi`` with ``xi ~ N(0, I)`` (the ``eps`` of Ho et al. 2020), equation
+    (16) with the row "xi" of the thesis's Table 2 as ``s``. It is the standard process on ``x_0/s``; ``x_T`` is close
+    to ``N(0, s^2 I)``. All arrays have shape ``(n, dim)``; times follow :class:`~undiffuse.NoiseSchedule`.
 
     Parameters
     ----------
     schedule : NoiseSchedule
     noise_scale : float
         ``s``, in units of the data.
+
+    Examples
+    --------
+    >>> import numpy as np, undiffuse as ud
+    >>> forward = ud.ForwardProcess(ud.NoiseSchedule.linear(1000), noise_scale=0.1)
+    >>> round(forward.signal(500), 3), round(forward.noise(500), 3)
+    (0.28, 0.096)
+    >>> x0, xi = np.ones((3, 2)), np.random.default_rng(0).standard_normal((3, 2))
+    >>> x_t = forward.jump(x0, 500, xi)
+    >>> bool(np.allclose(forward.from_xi("x0", xi, x_t, 500), x0))
+    True
+
+    See Also
+    --------
+    undiffuse.NoiseSchedule : its variances.
+    undiffuse.physics.OrnsteinUhlenbeck : the same process in continuous time.
     """
 
     def __init__(self, schedule: NoiseSchedule, noise_scale: float = 1.0) -> None:
@@ -56,7 +74,17 @@ class ForwardProcess:
         return self.diffuse(x, t - 1, t, xi)
 
     def diffuse(self, x: Array, t: int, later: int, xi: Array) -> Array:
-        """``x_later`` from ``x_t`` and a given noise, in one jump: (15) when ``later = t + 1``, (16) when ``t = 0``."""
+        """``x_later`` from ``x_t`` and a given noise, in one jump: (15) when ``later = t + 1``, (16) when ``t = 0``.
+
+        Parameters
+        ----------
+        x : (n, dim)
+            Samples at time ``t``.
+        t, later : int
+            Times, ``0 <= t < later <= T``.
+        xi : (n, dim)
+            Standard normal noise.
+        """
         alpha, beta, _ = self.schedule.between(later, t)
         return np.sqrt(alpha) * x + self.noise_scale * np.sqrt(beta) * xi
 
@@ -78,20 +106,27 @@ class ForwardProcess:
         ``mu~ = sqrt(alpha_bar_{t-1}) beta_t/Delta_t x_0 + sqrt(alpha_t) Delta_{t-1}/Delta_t x_t`` and variance
         ``s^2 beta~_t`` per dimension, which is 0 at t = 1.
         """
-        q = self.schedule
-        Delta = float(q.Delta(t))
+        schedule = self.schedule
+        Delta = float(schedule.Delta(t))
         mean = (
-            self.signal(t - 1) * float(q.beta(t)) / Delta * x0
-            + float(np.sqrt(q.alpha(t)) * q.Delta(t - 1)) / Delta * x_t
+            self.signal(t - 1) * float(schedule.beta(t)) / Delta * x0
+            + float(np.sqrt(schedule.alpha(t)) * schedule.Delta(t - 1)) / Delta * x_t
         )
-        return mean, self.noise_scale**2 * float(q.posterior_variance(t))
+        return mean, self.noise_scale**2 * float(schedule.posterior_variance(t))
 
     # -- the same pair (x_0, xi) written in other variables ---------------------------------------------------
 
     def target(self, kind: str, x0: Array, xi: Array, t: int) -> Array:
-        """What a network that predicts ``kind`` is trained on: ``xi``, ``x0`` or ``v``.
+        """Training target of a network that predicts ``kind``: ``xi``, ``x0`` or ``v``.
 
         ``v = sqrt(alpha_bar) xi - sqrt(Delta) x_0/s`` (Salimans & Ho 2022, with noise scale s).
+
+        Parameters
+        ----------
+        kind : {"xi", "x0", "v"}
+        x0, xi : (n, dim)
+            Data and the noise added to them.
+        t : int
         """
         if one_of("prediction", kind, PREDICTIONS) == "xi":
             return xi
@@ -100,7 +135,15 @@ class ForwardProcess:
         return self.signal(t) * xi - self.noise(t) / self.noise_scale**2 * x0
 
     def to_xi(self, kind: str, prediction: Array, x_t: Array, t: int) -> Array:
-        """Turn a prediction of ``xi``, ``x0`` or ``v`` at ``x_t`` into one of ``xi``."""
+        """Turn a prediction of ``xi``, ``x0`` or ``v`` at ``x_t`` into one of ``xi``.
+
+        Parameters
+        ----------
+        kind : {"xi", "x0", "v"}
+            What is predicted.
+        prediction, x_t : (n, dim)
+        t : int
+        """
         if one_of("prediction", kind, PREDICTIONS) == "xi":
             return prediction
         if kind == "x0":
@@ -111,6 +154,13 @@ class ForwardProcess:
         """Turn a prediction of ``xi`` at ``x_t`` into one of ``xi``, ``x0`` or ``v``: the inverse of :meth:`to_xi`.
 
         ``x0 = (x_t - s sqrt(Delta) xi)/sqrt(alpha_bar)``.
+
+        Parameters
+        ----------
+        kind : {"xi", "x0", "v"}
+            What is wanted.
+        xi, x_t : (n, dim)
+        t : int
         """
         if one_of("prediction", kind, PREDICTIONS) == "xi":
             return xi

@@ -1,4 +1,8 @@
-"""What is minimised, and by how much a denoiser misses it."""
+"""The objective of training, and a denoiser's error in it.
+
+The simple loss (20), ``E|xi - xi_hat|^2``, is denoising score matching (Vincent 2011) with weight ``s^2 Delta_t``; the
+weighted one (19) has the weights of the bound.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +27,25 @@ def bound_weight(schedule: NoiseSchedule, t: int) -> float:
 def xi_error(denoiser: Denoiser, x0: Floats, t: int, seed: int = 0) -> float:
     """Mean of ``(xi - xi_hat(x_t, t))^2`` per dimension over data ``x0``, one draw of noise each.
 
-    The noise belongs to ``(seed, t)``, so two denoisers are compared on the same ``x_t``.
+    Parameters
+    ----------
+    denoiser : Denoiser
+    x0 : (n, dim)
+    t : int
+    seed : int
+        The noise belongs to ``(seed, t)``, so two denoisers are compared on the same ``x_t``.
     """
     xi = stream(seed, Purpose.XI_ERROR, t).standard_normal(x0.shape)
     return float(np.mean((xi - denoiser.xi_hat(denoiser.forward.jump(x0, t, xi), t)) ** 2))
 
 
 def xi_errors(denoiser: Denoiser, x0: Floats, times: Iterable[int], seed: int = 0) -> Floats:
-    """:func:`xi_error` at each of ``times``."""
+    """:func:`xi_error` at each of several times, shape ``(len(times),)``.
+
+    Parameters
+    ----------
+    denoiser, x0, seed
+        See :func:`xi_error`.
+    times : iterable of int
+    """
     return np.array([xi_error(denoiser, x0, t, seed) for t in times])

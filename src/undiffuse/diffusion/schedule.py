@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, one_of, require
 
-SCHEDULES = ("linear", "cosine", "sigmoid", "constant")
-GOOD_PRIOR_KL = 0.01  # nats per dimension: past this, starting the reverse process from N(0, s^2 I) shows
+ScheduleName = Literal["linear", "cosine", "sigmoid", "constant"]
+SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
+GOOD_PRIOR_KL = 0.01  # nats per dimension; above it a start from N(0, s^2 I) differs visibly from one from q(x_T)
 
 
 class NoiseSchedule:
@@ -23,7 +25,7 @@ class NoiseSchedule:
     taken as sums of logarithms, so ``Delta_1`` keeps all its digits.
 
     Every method takes a time ``t`` in ``1..T`` (an integer or an array of integers) and returns numbers of the
-    same shape; ``alpha_bar``, ``Delta`` and ``ou_time`` also know ``t = 0``, the data, where ``alpha_bar(0) = 1``.
+    same shape; ``alpha_bar``, ``Delta`` and ``ou_time`` also take ``t = 0``, the data, where ``alpha_bar(0) = 1``.
 
     Parameters
     ----------
@@ -36,6 +38,19 @@ class NoiseSchedule:
     ------
     UserError
         If there are fewer than two betas, or one is not strictly between 0 and 1.
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> schedule = ud.NoiseSchedule.linear(1000)
+    >>> schedule
+    NoiseSchedule(linear, T=1000, alpha_bar(T)=4.04e-05)
+    >>> schedule.ou_time([500, 1000]).round(2)
+    array([1.27, 5.06])
+
+    See Also
+    --------
+    undiffuse.ForwardProcess : the process with these variances.
     """
 
     def __init__(self, betas: ArrayLike, name: str = "custom") -> None:
@@ -68,8 +83,8 @@ class NoiseSchedule:
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
         """Betas from ``beta_1`` to ``beta_T`` in equal steps: the thesis's Table 2 and Ho et al. 2020.
 
-        They are not rescaled when T is small, where ``alpha_bar(T)`` is then far from 0 and
-        :meth:`check_prior` says so.
+        They are not rescaled when T is small; ``alpha_bar(T)`` is then far from 0, of which
+        :meth:`~undiffuse.ForwardProcess.check_prior` warns.
         """
         return cls(np.linspace(beta_1, beta_T, _count(T)), "linear")
 
@@ -82,7 +97,17 @@ class NoiseSchedule:
 
     @classmethod
     def sigmoid(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02, width: float = 6.0) -> NoiseSchedule:
-        """Betas that follow a logistic curve over ``[-width, width]`` from ``beta_1`` towards ``beta_T``."""
+        """Betas that follow a logistic curve from ``beta_1`` towards ``beta_T``.
+
+        Parameters
+        ----------
+        T : int
+            Number of times.
+        beta_1, beta_T : float
+            Limits of the curve on the left and on the right.
+        width : float
+            The curve is taken over ``[-width, width]``.
+        """
         z = np.linspace(-width, width, _count(T))
         return cls(beta_1 + (beta_T - beta_1) / (1 + np.exp(-z)), "sigmoid")
 
@@ -102,7 +127,16 @@ class NoiseSchedule:
 
     @classmethod
     def named(cls, name: str, T: int, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
-        """Build a family by name; ``constant`` uses ``beta_T``, ``cosine`` neither beta."""
+        """Build a schedule of one of the four families by its name.
+
+        Parameters
+        ----------
+        name : {"linear", "cosine", "sigmoid", "constant"}
+        T : int
+            Number of times.
+        beta_1, beta_T : float
+            First and last beta; ``constant`` uses ``beta_T`` only, ``cosine`` neither.
+        """
         one_of("schedule", name, SCHEDULES)
         if name == "cosine":
             return cls.cosine(T)
@@ -145,6 +179,10 @@ class NoiseSchedule:
         """``beta~_t = beta_t Delta_{t-1}/Delta_t``, for t in 1..T; ``beta~_1 = 0``. Times s^2 in a process."""
         t = np.asarray(t)
         return self.beta(t) * self.Delta(t - 1) / self.Delta(t)
+
+    def end(self) -> dict[str, float]:
+        """Where the process ends, by name: ``T``, ``alpha_bar_T`` and the OU time ``ou_time_T``."""
+        return {"T": self.T, "alpha_bar_T": float(self._alpha_bar[-1]), "ou_time_T": float(self._ou_time[-1])}
 
     def time_at_ou(self, tau: float) -> int:
         """Return the time t in 1..T whose OU time is nearest to ``tau``."""

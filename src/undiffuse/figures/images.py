@@ -16,14 +16,21 @@ from undiffuse.support.stats import normal_density
 
 @dataclass(frozen=True)
 class Pixels:
-    """How a vector is shown as an image: its shape, and the values that are white and black."""
+    """How a vector is shown as an image.
+
+    Attributes
+    ----------
+    shape : (rows, columns)
+    low, high : float
+        Range of the pixels in the vector.
+    """
 
     shape: tuple[int, int]
     low: float
     high: float
 
     def show(self, axis: Axes, x: Floats, free: bool = False) -> None:
-        """Draw one image; ``free`` scales grey to the values at hand, for states full of noise."""
+        """Draw one image; ``free`` scales grey to the image's own values, for noisy states."""
         low, high = (self.low, self.high)
         if free:
             spread = 2.5 * max(float(np.std(x)), (high - low) / 4)
@@ -54,9 +61,21 @@ def image_grid(groups: Sequence[tuple[str, Floats]], pixels: Pixels, columns: in
 def image_rows(
     rows: Sequence[Sequence[Floats]], titles: Sequence[str], pixels: Pixels, noisy: Sequence[int], labels: Sequence[str]
 ) -> Figure:
-    """Images in rows and titled columns; the columns ``noisy`` are scaled to their own grey.
+    """Images in rows and titled columns.
 
     Figure 1b, 7 (states along a trajectory), 8 (original, diffused, repeats), 9 and 10 (original, damaged, result).
+
+    Parameters
+    ----------
+    rows : sequence of sequences of (dim,) arrays
+        The images of each row.
+    titles : sequence of str
+        One for each column.
+    pixels : Pixels
+    noisy : sequence of int
+        Columns whose images are scaled to their own grey.
+    labels : sequence of str
+        One for each row.
     """
     figure, axes = panels(len(rows), len(rows[0]), 0.72 * len(rows[0]) + 0.5, 0.74 * len(rows) + 0.3)
     for i, row in enumerate(rows):
@@ -70,7 +89,16 @@ def image_rows(
 
 @styled
 def pixel_histograms(before: Floats, after: Floats, noise_scale: float, T: int) -> Figure:
-    """Histogram of one image's pixels before and after diffusion, beside ``N(0, s^2)``: Figure 2b."""
+    """Histogram of one image's pixels before and after diffusion, beside ``N(0, s^2)``: Figure 2b.
+
+    Parameters
+    ----------
+    before, after : (dim,)
+        The image at t = 0 and at t = T.
+    noise_scale : float
+        ``s``, in units of the pixels.
+    T : int
+    """
     figure, axes = panels(1, 2, 6.4, 2.5)
     left, right = axes[0]
     left.hist(before, bins=40, color=DATA, alpha=0.75)

@@ -24,18 +24,25 @@ _SHADES = mpl.colormaps["viridis"]
 def potentials(
     mu: Floats,
     general: Mapping[float, Floats],
-    step_28: Mapping[float, Floats],
+    at_large_time: Mapping[float, Floats],
     limits: Mapping[str, tuple[float, Floats]],
 ) -> Figure:
     """Figure 11: the reverse potential of mu at several OU times with (28) dashed, and its two limits.
 
-    ``general[tau]`` and ``step_28[tau]`` are potentials over ``mu``; ``limits[name]`` holds a time and a potential.
+    Parameters
+    ----------
+    mu : (k,)
+        Values of the collective coordinate.
+    general, at_large_time : dict of (k,) arrays
+        Potential at each OU time, and (28) at the same times.
+    limits : dict of (float, (k,) array)
+        OU time and potential of each limit, by name.
     """
     figure, axes = panels(1, 2, 8.6, 3.4)
     left, right = axes[0]
     for colour, (tau, V) in zip(_SHADES(np.linspace(0, 0.85, len(general))), general.items(), strict=True):
         left.plot(mu, V - V.min(), color=colour, label=f"$\\tau = {tau:.2f}$")
-        left.plot(mu, step_28[tau] - step_28[tau].min(), color=colour, lw=1, ls=":")
+        left.plot(mu, at_large_time[tau] - at_large_time[tau].min(), color=colour, lw=1, ls=":")
     left.set(
         title="reverse potential; dotted: its limit (28)",
         xlabel="$\\mu = \\sum_i x_i/\\sqrt{N}$",

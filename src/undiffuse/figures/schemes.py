@@ -12,12 +12,15 @@ from undiffuse.networks.network import Architecture
 from undiffuse.support.arrays import Floats
 
 _NODE = "#f2f2f2"
-_ACTIVATIONS = {"relu": "ReLU", "linear": "linear", "sigmoid": "sigmoid"}
 
 
 @styled
-def training_scheme(x0: Floats, xi: Floats, x_t: Floats, xi_hat: Floats, t: int, pixels: Pixels) -> Figure:
-    """Draw one step of Algorithm 1 for one image and one time: Figure 3. All four are ``(dim,)``."""
+def training_scheme(step: tuple[Floats, Floats, Floats, Floats], t: int, pixels: Pixels) -> Figure:
+    """Draw one step of Algorithm 1 for one image and one time: Figure 3.
+
+    ``step`` holds ``x_0``, ``xi``, ``x_t`` and ``xi_hat``, each ``(dim,)``.
+    """
+    x0, xi, x_t, xi_hat = step
     figure, axes = panels(1, 1, 8.4, 2.9)
     axis = axes[0, 0]
     axis.set(xlim=(0, 10), ylim=(0, 3.5))
@@ -55,7 +58,16 @@ def training_scheme(x0: Floats, xi: Floats, x_t: Floats, xi_hat: Floats, t: int,
 
 @styled
 def architecture_scheme(x_t: Floats, xi_hat: Floats, net: Architecture, t: int, pixels: Pixels) -> Figure:
-    """Draw the single-hidden-layer autoencoder of one time: Figure 4."""
+    """Draw the single-hidden-layer autoencoder of one time: Figure 4.
+
+    Parameters
+    ----------
+    x_t, xi_hat : (dim,)
+        Input and output.
+    net : Architecture
+    t : int
+    pixels : Pixels
+    """
     figure, axes = panels(1, 1, 7.2, 3.4)
     axis = axes[0, 0]
     axis.set(xlim=(0, 10), ylim=(-0.5, 4.3))
@@ -73,7 +85,7 @@ def architecture_scheme(x_t: Floats, xi_hat: Floats, net: Architecture, t: int, 
     axis.text(5.0, 3.8, f"{net.hidden} hidden units", ha="center")
     axis.text(7.4, 3.8, r"$\hat\xi$: " + f"{net.width} {kind}", ha="center")
     axis.text(3.8, -0.4, "$W$, $b_h$", ha="center")
-    axis.text(5.0, -0.4, _ACTIVATIONS[net.activation], ha="center")
+    axis.text(5.0, -0.4, net.h.title, ha="center")
     axis.text(6.2, -0.4, "$A$, $b_r$", ha="center")
     for left, x in ((0.2, x_t), (8.2, xi_hat)):
         inset = axis.inset_axes((left, 1.0, 1.6, 1.6), transform=axis.transData)

@@ -27,7 +27,16 @@ def process(states: Sequence[tuple[int, Floats]], forward: bool = True) -> Figur
 
 @styled
 def histograms(before: Floats, after: Floats, noise_scale: float, T: int) -> Figure:
-    """Histograms of each coordinate at t = 0 and t = T, beside ``N(0, s^2)``: Figure 2a."""
+    """Histograms of each coordinate at t = 0 and t = T, beside ``N(0, s^2)``: Figure 2a.
+
+    Parameters
+    ----------
+    before, after : (n, 2)
+        Points at t = 0 and at t = T.
+    noise_scale : float
+        ``s``, in units of the data.
+    T : int
+    """
     figure, axes = panels(2, 2, 6.4, 4.2)
     for row, (x, t, colour) in enumerate([(before, 0, DATA), (after, T, MODEL)]):
         for column in range(2):

@@ -1,4 +1,4 @@
-"""One look for all figures."""
+"""One style for all figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SETTINGS: Any = {
 
 
 def styled(make: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Give a figure function the common look, while it draws and not after."""
+    """Give a figure function the common style while it draws."""
 
     @wraps(make)
     def draw(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -42,7 +42,14 @@ def styled(make: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
-    """Make a figure of ``rows x columns`` axes; sizes in inches. The axes come as a 2-D array."""
+    """Make a figure of ``rows x columns`` axes; they come as a 2-D array.
+
+    Parameters
+    ----------
+    rows, columns : int
+    width, height : float
+        Of the figure, in inches.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)  # type: ignore[union-attr,call-arg]
     return figure, np.asarray(figure.subplots(rows, columns, squeeze=False))

@@ -34,7 +34,7 @@ _SHOWN = (
 
 @styled
 def weights_along_time(rows: Sequence[Row], speciation: float) -> Figure:
-    """Eight panels of what the networks are like against OU time, with the speciation time and the recipe's seams."""
+    """Eight panels of the networks in numbers against OU time; lines mark speciation and changes of architecture."""
     figure, axes = panels(2, 4, 12.0, 5.4)
     tau = np.array([row.tau for row in rows])
     seams = [float((a.tau + b.tau) / 2) for a, b in pairwise(rows) if a.seam]

@@ -44,13 +44,8 @@ DECAY_1, DECAY_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's usual constants (Kingma &
 ONE = (0,)  # the shape of a single row
 
 
-def floor_of(activation: str) -> np.float32:
-    """Return what :func:`~undiffuse.kernels.lanes.at_least` cuts an activation's input at."""
-    return np.float32({"relu": 0.0, "linear": -np.inf}[activation])
-
-
 def pack(W: Float32, b_h: Float32, A: Float32) -> Float32:
-    """Lay the hidden units' parameters out as the kernels read them: flat, chunk by chunk."""
+    """Arrange the hidden units' parameters in the order that the kernels read them: flat, chunk by chunk."""
     hidden, dim = W.shape
     chunks = -(-hidden // LANES)
     units = np.zeros((chunks * LANES, 2 * dim + 1), np.float32)
@@ -66,11 +61,23 @@ def unpack(packed: Float32, dim: int, hidden: int) -> tuple[Float32, Float32, Fl
     return units[:, :dim].copy(), units[:, dim].copy(), units[:, dim + 1 :].T.copy()
 
 
-def apply(packed: Float32, b_r: Float32, floor: np.float32, x: Float32) -> Float32:
-    """``r(x)`` for inputs of shape ``(n, dim)`` and units laid out by :func:`pack`; ``floor`` cuts activations."""
+def apply(packed: Float32, b_r: Float32, floor: float, x: Float32) -> Float32:
+    """Output ``r(x) = A max(W x + b_h, floor) + b_r`` of the network, shape ``(n, dim)``.
+
+    Parameters
+    ----------
+    packed : float32, flat
+        Hidden units' parameters as :func:`pack` arranges them.
+    b_r : float32 (dim,)
+        Decoder bias.
+    floor : float
+        Lower limit of the activations: 0 for ReLU, minus infinity for none.
+    x : float32 (n, dim)
+        Inputs.
+    """
     out = np.empty_like(x)
     if len(x):
-        _apply(packed, b_r, floor, x.reshape(-1), out.reshape(-1), (0,) * x.shape[1])
+        _apply(packed, b_r, np.float32(floor), x.reshape(-1), out.reshape(-1), (0,) * x.shape[1])
     return out
 
 
@@ -112,7 +119,7 @@ def training_pass(packed, m, v, b_r, m_r, v_r, tie, signs, floor, x, y, batch, r
     Parameters
     ----------
     packed, m, v : float32, flat
-        Hidden units' parameters as :func:`pack` lays them out, and their Adam moments; updated in place.
+        Hidden units' parameters as :func:`pack` arranges them, and their Adam moments; updated in place.
     b_r, m_r, v_r : float32 (dim,)
         Decoder bias and its moments; updated in place.
     tie : bool
@@ -120,17 +127,19 @@ def training_pass(packed, m, v, b_r, m_r, v_r, tie, signs, floor, x, y, batch, r
     signs : float32
         One sign for each unit, padding included.
     floor : float32
-        See :func:`floor_of`.
+        Lower limit of the activations: 0 for ReLU, minus infinity for none.
     x, y : float32, flat
         Inputs and targets, ``n dim`` numbers each.
     batch : int
+        Batch size.
     rates : float64
         One learning rate for each step of the pass.
     weight : float
         Factor on the loss ``mean over the minibatch of |r(x) - y|^2``.
     step : int
         Adam steps made before this pass.
-    space : tuple of length dim
+    space : tuple of int
+        Its length is dim, known when the kernel is compiled; its entries are ignored.
 
     Returns
     -------
@@ -140,7 +149,7 @@ def training_pass(packed, m, v, b_r, m_r, v_r, tie, signs, floor, x, y, batch, r
     dim = len(space)
     n = x.size // dim
     inputs = np.empty(batch * dim, np.float32)
-    # The minibatch once more, every number copied to all lanes: the inner loop then reads operands from memory.
+    # A copy of the minibatch with every number in all lanes, so that the inner loop reads its operands from memory.
     X_wide, E_wide = np.empty(batch * dim * LANES, np.float32), np.empty(batch * dim * LANES, np.float32)
     sums = np.empty(GROUP * dim, np.float32)
     d1, d2, eps, one = np.float32(DECAY_1), np.float32(DECAY_2), np.float32(EPSILON), np.float32(1)

@@ -1,9 +1,9 @@
 """Explicit single-precision vector lanes inside numba functions.
 
 numba vectorises loops it recognises, but a training step has to keep a dozen accumulators in registers across a loop,
-which it will not do unasked. The small set of operations here says it outright: a ``Rows(r)`` value is ``r`` rows of
-``LANES`` float32 lanes, one row for each variable, one lane for each of ``LANES`` hidden units. A row is an ordinary
-LLVM vector, so the same code becomes AVX2, AVX-512 or NEON as the machine has it.
+which it does not do by itself. The few operations here make it explicit: a ``Rows(r)`` value is ``r`` rows of ``LANES``
+float32 lanes, one row for each variable, one lane for each of ``LANES`` hidden units. A row is an ordinary LLVM vector,
+so the same code becomes AVX2, AVX-512 or NEON, whichever the machine has.
 
 The number of rows is fixed when a function is compiled: operations that make rows take a *shape*, a tuple whose
 length is the count and whose entries are ignored. Arrays are flat float32, offsets count elements, nothing is
@@ -91,7 +91,16 @@ def _load(b: ir.IRBuilder, pointers: list[Any]) -> list[Any]:
 
 @intrinsic
 def load(typing_context, array, offset, shape):
-    """Read consecutive rows."""
+    """Read consecutive rows.
+
+    Parameters
+    ----------
+    array : float32, flat
+    offset : int
+        Where they start, in elements.
+    shape : tuple
+        As long as there are rows.
+    """
     rows = len(shape)
 
     def generate(context, b, signature, args):
@@ -102,7 +111,15 @@ def load(typing_context, array, offset, shape):
 
 @intrinsic
 def store(typing_context, array, offset, x):
-    """Write consecutive rows."""
+    """Write consecutive rows.
+
+    Parameters
+    ----------
+    array : float32, flat
+    offset : int
+        Where they start, in elements.
+    x : Rows
+    """
 
     def generate(context, b, signature, args):
         pointers = _pointers(context, b, signature.args[0], args[0], args[1], x.rows)
@@ -115,7 +132,16 @@ def store(typing_context, array, offset, x):
 
 @intrinsic
 def spread(typing_context, array, offset, shape):
-    """Read consecutive numbers, one a row, and copy each to all lanes of its row."""
+    """Read consecutive numbers, one a row, and copy each to all lanes of its row.
+
+    Parameters
+    ----------
+    array : float32, flat
+    offset : int
+        Where they start, in elements.
+    shape : tuple
+        As long as there are rows.
+    """
     rows = len(shape)
 
     def generate(context, b, signature, args):
@@ -160,7 +186,15 @@ def zeros_outer(typing_context, shape_x, shape_y):
 
 @intrinsic
 def store_row_sums(typing_context, x, array, offset):
-    """Write the sum over the lanes of each row, one number a row."""
+    """Write the sum over the lanes of each row, one number a row.
+
+    Parameters
+    ----------
+    x : Rows
+    array : float32, flat
+    offset : int
+        Where the sums start, in elements.
+    """
 
     def generate(context, b, signature, args):
         data = context.make_array(signature.args[1])(context, b, args[1]).data
@@ -202,7 +236,14 @@ def scale(typing_context, x, factor):
 
 @intrinsic
 def affine(typing_context, W, bias, X):
-    """``bias + sum_j W_j X_j``, one row."""
+    """``bias + sum_j W_j X_j``, one row.
+
+    Parameters
+    ----------
+    W, X : Rows
+    bias : Rows
+        One row.
+    """
 
     def generate(context, b, signature, args):
         (u,) = _split(b, args[1])
@@ -226,7 +267,14 @@ def at_least(typing_context, u, floor):
 
 @intrinsic
 def where_above(typing_context, u, floor, X):
-    """``X`` in the lanes where ``u > floor``, zero elsewhere: the derivative of :func:`at_least` times ``X``."""
+    """``X`` in the lanes where ``u > floor``, zero elsewhere: the derivative of :func:`at_least` times ``X``.
+
+    Parameters
+    ----------
+    u, floor : Rows
+        One row each.
+    X : Rows
+    """
 
     def generate(context, b, signature, args):
         (x,), (low,) = _split(b, args[0]), _split(b, args[1])
@@ -238,7 +286,14 @@ def where_above(typing_context, u, floor, X):
 
 @intrinsic
 def add_outer(typing_context, total, x, y):
-    """``total[i, j] + x_i y_j``, rows ordered by i first."""
+    """``total[i, j] + x_i y_j``, rows ordered by i first.
+
+    Parameters
+    ----------
+    total : Rows
+        One for each pair.
+    x, y : Rows
+    """
 
     def generate(context, b, signature, args):
         sums, ys = _split(b, args[0]), _split(b, args[2])
@@ -250,7 +305,14 @@ def add_outer(typing_context, total, x, y):
 
 @intrinsic
 def add_inner(typing_context, total, S, y):
-    """``total_i + sum_j S[i, j] y_j``."""
+    """``total_i + sum_j S[i, j] y_j``.
+
+    Parameters
+    ----------
+    total, y : Rows
+    S : Rows
+        One for each pair, ordered by i first.
+    """
 
     def generate(context, b, signature, args):
         sums, S_ij, ys = _split(b, args[0]), _split(b, args[1]), _split(b, args[2])
@@ -264,7 +326,14 @@ def add_inner(typing_context, total, S, y):
 
 @intrinsic
 def add_inner_first(typing_context, total, S, x):
-    """``total_j + sum_i S[i, j] x_i``."""
+    """``total_j + sum_i S[i, j] x_i``.
+
+    Parameters
+    ----------
+    total, x : Rows
+    S : Rows
+        One for each pair, ordered by i first.
+    """
 
     def generate(context, b, signature, args):
         sums, S_ij = _split(b, args[0]), _split(b, args[1])
@@ -281,7 +350,23 @@ def adam(typing_context, weights, first, second, offset, g, decay1, decay2, rate
     """One Adam update of the weights at ``offset`` with gradient ``g``.
 
     ``m += (1 - decay1)(g - m)``, ``v = decay2 v + (1 - decay2) g^2``,
-    ``w -= rate m/(sqrt(v) correction2 + epsilon)``; the bias corrections sit in ``rate`` and ``correction2``.
+    ``w -= rate m/(sqrt(v) correction2 + epsilon)``.
+
+    Parameters
+    ----------
+    weights, first, second : float32, flat
+        Weights and both moments; updated in place.
+    offset : int
+        Where the rows start, in elements.
+    g : Rows
+        Gradient.
+    decay1, decay2 : float32
+        Shares of the moments kept.
+    rate : float32
+        Learning rate over the bias correction of the first moment.
+    correction2 : float32
+        Bias correction of the root of the second moment.
+    epsilon : float32
     """
 
     def generate(context, b, signature, args):

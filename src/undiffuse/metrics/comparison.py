@@ -1,4 +1,4 @@
-"""A figure of merit beside its floor."""
+"""A measure of samples beside its floor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from undiffuse.support.stats import stderr
 
 @dataclass(frozen=True)
 class Comparison:
-    """A distance, or another figure of merit, beside its floor: what it is between two fresh sets of data.
+    """A distance, or another measure of samples, beside its floor: its value between two fresh sets of data.
 
     Attributes
     ----------
@@ -22,10 +22,22 @@ class Comparison:
     floor, floor_stderr : float
         The same for fresh data against the same fresh data.
     ratio, ratio_stderr : float or None
-        ``value/floor``; 1 means that samples cannot be told from data by this figure. Standard error by jackknife
+        ``value/floor``; 1 means that this measure does not distinguish samples from data. Standard error by jackknife
         over replicates, which share their reference sets. None where the floor is zero.
     baselines : dict
-        What simple generators reach: mean over replicates, by name.
+        The same measure of simple generators: mean over replicates, by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from undiffuse.metrics import Comparison
+    >>> w2 = Comparison.of(np.array([0.30, 0.34]), floors=np.array([0.20, 0.20]))
+    >>> round(w2.value, 3), round(w2.value_stderr, 3), round(w2.ratio, 3)
+    (0.32, 0.02, 1.6)
+
+    See Also
+    --------
+    undiffuse.metrics.evaluate : all measures of a set of samples.
     """
 
     value: float
@@ -38,7 +50,7 @@ class Comparison:
 
     @staticmethod
     def of(values: Floats, floors: Floats, baselines: dict[str, float] | None = None) -> Comparison:
-        """Summarise one figure over replicates."""
+        """Summarise one measure over replicates."""
         n = len(values)
         ratio = spread = None
         if np.all(floors.sum() - floors > 0):

@@ -34,6 +34,14 @@ def wasserstein2(x: ArrayLike, y: ArrayLike) -> float:
 def sliced_wasserstein2(x: ArrayLike, y: ArrayLike, directions: int = 128, seed: int = 0) -> float:
     """Root mean over random directions of the squared 1-D Wasserstein distance of the projections.
 
+    Parameters
+    ----------
+    x, y : array_like, shape (n, dim)
+        Sets of equally many points.
+    directions : int
+    seed : int
+        Of the directions.
+
     Raises
     ------
     UserError

@@ -1,4 +1,4 @@
-"""Judge samples against fresh data, several times over, with floors and error bars."""
+"""Measure samples against fresh data in several replicates, with floors and standard errors."""
 
 from __future__ import annotations
 
@@ -12,45 +12,43 @@ from undiffuse.datasets import Dataset
 from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
-from undiffuse.metrics.spiral import coverage_gap, distance_to_curve
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.streams import Purpose, stream
 
-if TYPE_CHECKING:  # it needs torch, which spirals do without
-    from undiffuse.metrics.readers import Readers
+if TYPE_CHECKING:  # it loads torch, which only images need
+    from undiffuse.metrics.classifiers import Classifiers
 
-Figures = dict[str, float]
+Numbers = dict[str, float]
+_THREADS = 2  # replicates measured at once
 
 
 def evaluate(
     samples: Floats,
     data: Dataset,
     replicates: int,
+    *,
     seed: int = 0,
-    threads: int = 2,
-    readers: Readers | None = None,
+    classifiers: Classifiers | None = None,
     baselines: Mapping[str, Floats] | None = None,
 ) -> dict[str, Comparison]:
-    """Compare samples with data by every figure of merit that applies.
+    """Compare samples with data by every measure that applies.
 
     Parameters
     ----------
     samples : (n, dim)
         Cut into ``replicates`` sets of equal size.
     data : Dataset
-        Where its law is known, each replicate meets fresh data; otherwise held-out samples, with training samples
-        for the floor, so that a floor is still between two sets the model has not produced.
+        Where its law is known, each replicate is compared with fresh data; otherwise with held-out samples, and the
+        floor is that of training samples, so that it is still between two sets the model has not produced.
     replicates : int
         At least 2.
     seed : int
         Of the fresh data.
-    threads : int
-        Replicates judged at once.
-    readers : Readers, optional
-        Classifiers of the images' classes; needed for images.
+    classifiers : Classifiers, optional
+        Needed for images.
     baselines : dict of (n, dim) arrays, optional
-        Samples of simpler generators, as many as of the model, judged in the same way.
+        Samples of simpler generators, as many as of the model, measured in the same way.
 
     Returns
     -------
@@ -61,24 +59,24 @@ def evaluate(
     """
     size = len(samples) // replicates
     require(replicates >= 2, f"replicates = {replicates}: wanted at least 2")
-    if data.fresh is None:
-        size = min(size, len(data.held_out), len(data.train))
+    if (largest := data.largest_set()) is not None:
+        size = min(size, largest)
     require(size >= 2, f"{len(samples)} samples do not make {replicates} sets")
-    between = _figures(data, readers)
+    measured = _measures(data, classifiers)
 
-    def judge(i: int) -> list[Figures]:
-        reference, other = _two_sets(data, size, stream(seed, Purpose.FRESH_DATA, i))
+    def compare(i: int) -> list[Numbers]:
+        reference, other = data.two_sets(size, stream(seed, Purpose.FRESH_DATA, i))
         sets = (x[i * size : (i + 1) * size] for x in (samples, *(baselines or {}).values()))
-        found = [between(x, reference) for x in (*sets, other)]
+        found = [measured(x, reference) for x in (*sets, other)]
         if "memorised" in found[-1]:
             found[-1]["memorised"] = memorised_share(reference, data.train)  # the other set is of training data
         return found
 
-    with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(judge, range(replicates)))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        results = list(pool.map(compare, range(replicates)))
 
     def over_replicates(which: int, name: str) -> Floats:
-        return np.array([figures[which][name] for figures in results])
+        return np.array([found[which][name] for found in results])
 
     return {
         name: Comparison.of(
@@ -90,30 +88,22 @@ def evaluate(
     }
 
 
-def _figures(data: Dataset, readers: Readers | None) -> Callable[[Floats, Floats], Figures]:
-    """All figures of one set of samples against one reference set, by name."""
+def _measures(data: Dataset, classifiers: Classifiers | None) -> Callable[[Floats, Floats], Numbers]:
+    """All measures of one set of samples against one reference set, by name."""
 
-    def between(x: Floats, reference: Floats) -> Figures:
+    def measured(x: Floats, reference: Floats) -> Numbers:
         out = {
             "w2": wasserstein2(x, reference),
             "sliced_w2": sliced_wasserstein2(x, reference),
             "energy_distance": energy_distance(x, reference),
         }
-        if data.spiral is not None:
-            out["distance_to_curve"] = distance_to_curve(x, data.spiral)
-            out["coverage_gap"] = coverage_gap(x, data.spiral)
-        if readers is not None:
-            mine, theirs = readers.plain.features(x), readers.plain.features(reference)
+        out |= {name: measure(x) for name, measure in data.measures().items()}
+        if classifiers is not None:
+            mine, theirs = classifiers.plain.features(x), classifiers.plain.features(reference)
             out["frechet_distance"] = frechet_distance(mine, theirs)
             out |= prdc(mine, theirs)
-            out |= readers.shares(x)
+            out |= classifiers.shares(x)
             out["memorised"] = memorised_share(x, data.train)
         return out
 
-    return between
-
-
-def _two_sets(data: Dataset, size: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    if data.fresh is not None:
-        return data.fresh(size, rng), data.fresh(size, rng)
-    return rng.choice(data.held_out, size, replace=False), rng.choice(data.train, size, replace=False)
+    return measured

@@ -1,1 +1,1 @@
-"""The learned denoiser: one autoencoder, what its output means, and the bank of one for each time."""
+"""The learned denoiser: one autoencoder, its parametrisation (preconditioning), and the bank of one for each time."""

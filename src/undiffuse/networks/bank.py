@@ -18,14 +18,21 @@ from undiffuse.support.errors import UserError
 
 
 class TrainedBlock(Protocol):
-    """The weights of the consecutive times ``first..last``, which share an architecture."""
+    """The weights of consecutive times that share an architecture.
+
+    Attributes
+    ----------
+    first, last : int
+        Range of times.
+    architecture : Architecture
+    """
 
     first: int
     last: int
     architecture: Architecture
 
     def at(self, t: int) -> Weights:
-        """Weights of one time; read from disk where that is where they are."""
+        """Weights of one time; read from disk if they are stored there."""
         ...
 
 
@@ -52,10 +59,11 @@ class _AlongAxes(Denoiser):
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Noise estimate along the axes, shape ``(n, dim)``."""
-        link, net = self._bank.parametrisation(t), self._bank.kept(t)
+        parametrisation, net = self._bank.parametrisation(t), self._bank.kept(t)
         k = net.architecture.width
         out = self._linear.xi_hat(x_t, t)
-        out[:, :k] += link.correction(net(x_t[:, :k] - self.forward.signal(t) * self._linear.mean[:k]), t)
+        y = x_t[:, :k] - self.forward.signal(t) * self._linear.mean[:k]
+        out[:, :k] += parametrisation.correction(net(y), t)
         return out
 
 
@@ -77,6 +85,26 @@ class Bank(Denoiser):
     ------
     UserError
         If the blocks leave a time out, hold one twice, or disagree about the dimension.
+
+    Examples
+    --------
+    A bank of ten untrained networks:
+
+    >>> import numpy as np, undiffuse as ud
+    >>> from undiffuse.networks.bank import MemoryBlock
+    >>> forward = ud.ForwardProcess(ud.NoiseSchedule.linear(10, 0.01, 0.5))
+    >>> architecture = ud.Architecture(dim=5, hidden=8)
+    >>> weights = ud.Weights.stack([ud.Weights.zeros(architecture)] * forward.T)
+    >>> bank = ud.Bank(forward, [MemoryBlock(1, architecture, weights)])
+    >>> bank[3]
+    Autoencoder(5 -> 8 relu -> 5, predicts xi)
+    >>> bank.xi_hat(np.ones((4, 5)), 3).shape
+    (4, 5)
+
+    See Also
+    --------
+    undiffuse.fit, undiffuse.Diffusion.load : trained banks.
+    undiffuse.Autoencoder : the network of one time.
     """
 
     def __init__(
@@ -111,9 +139,9 @@ class Bank(Denoiser):
         return Autoencoder(block.at(t), block.architecture)
 
     def kept(self, t: int) -> Autoencoder:
-        """Return the autoencoder of time ``t``, not read again if it was the last one asked for.
+        """Return the autoencoder of time ``t``; the last one used is kept and not read again.
 
-        Threads that share out a step of sampling all ask for the same. To change weights, take ``bank[t]``.
+        All threads of a sampling step use the same one. To change weights, take a new one, ``bank[t]``.
         """
         kept = self._kept
         if kept is None or kept[0] != t:
@@ -121,23 +149,23 @@ class Bank(Denoiser):
         return kept[1]
 
     def __iter__(self) -> Iterator[Autoencoder]:
-        """Run over the autoencoders of t = 1..T."""
+        """Iterate over the autoencoders of t = 1..T."""
         return (self[t] for t in range(1, len(self) + 1))
 
     def parametrisation(self, t: int) -> Parametrisation:
-        """Return what links the output of time t's network to the noise."""
+        """Return the map from the output of time t's network to the noise (the preconditioning)."""
         return self._parametrisations[self._index(t)]
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Noise estimated by the network of time t, shape ``(n, dim)``."""
         if np.ndim(x_t) != 2 or np.shape(x_t)[1] != self.dim:
             raise UserError(f"x_t has shape {np.shape(x_t)}, wanted (n, {self.dim})")
-        x_t, link = np.asarray(x_t), self.parametrisation(t)
-        return link.xi_hat(self.kept(t)(link.inputs(x_t, t)), x_t, t)
+        x_t, parametrisation = np.asarray(x_t), self.parametrisation(t)
+        return parametrisation.xi_hat(self.kept(t)(parametrisation.inputs(x_t, t)), x_t, t)
 
     def along_axes(self) -> tuple[Denoiser, Floats] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""
-        if any(link.axes is None for link in self._parametrisations) or self.reference is None:
+        if any(each.axes is None for each in self._parametrisations) or self.reference is None:
             return None
         linear, axes = self.reference.along_axes()
         return _AlongAxes(self, linear), axes
@@ -145,17 +173,19 @@ class Bank(Denoiser):
     def xi_jacobian(self, x_t: Array, t: int) -> Floats:
         """Jacobian of :meth:`xi_hat` at each point, shape ``(n, dim, dim)``."""
         points = as_samples(x_t, self.dim, "x_t")
-        link = self.parametrisation(t)
-        return link.xi_jacobian(self[t].jacobian(link.inputs(points, t)), t)
+        parametrisation = self.parametrisation(t)
+        return parametrisation.xi_jacobian(self[t].jacobian(parametrisation.inputs(points, t)), t)
 
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Minus the integral of the score along the line from ``origin`` to each ``x_t``, in closed form, ``(n,)``.
 
         For a ReLU network it is piecewise quadratic along the line; see :meth:`Autoencoder.line_integral`.
         """
-        points, start, link = as_samples(x_t, self.dim, "x_t"), np.asarray(origin, np.float64), self.parametrisation(t)
-        integral = self[t].line_integral(link.inputs(start[None], t)[0], link.inputs(points, t))
-        return link.affine(t)[0] * integral / self.forward.noise(t) + link.linear_potential(points, t, start)
+        points, start = as_samples(x_t, self.dim, "x_t"), np.asarray(origin, np.float64)
+        parametrisation = self.parametrisation(t)
+        integral = self[t].line_integral(parametrisation.inputs(start[None], t)[0], parametrisation.inputs(points, t))
+        from_network = parametrisation.affine(t)[0] * integral / self.forward.noise(t)
+        return from_network + parametrisation.linear_potential(points, t, start)
 
     def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` up to a constant, shape ``(n,)``, of a network whose score is a gradient.
@@ -167,12 +197,12 @@ class Bank(Denoiser):
         UserError
             If the weights of time ``t`` are untied, so that there is no energy.
         """
-        points, link, net = as_samples(x_t, self.dim, "x_t"), self.parametrisation(t), self[t]
-        y = link.inputs(points, t)
+        points, parametrisation, net = as_samples(x_t, self.dim, "x_t"), self.parametrisation(t), self[t]
+        y = parametrisation.inputs(points, t)
         # The energy's gradient is r(y) - y, so r is that of E + |y|^2/2.
         network = net.energy(y) + 0.5 * np.sum(y**2, axis=1)
-        rest = link.linear_potential(points, t, np.zeros(self.dim))
-        return -link.affine(t)[0] * network / self.forward.noise(t) - rest
+        rest = parametrisation.linear_potential(points, t, np.zeros(self.dim))
+        return -parametrisation.affine(t)[0] * network / self.forward.noise(t) - rest
 
     def _index(self, t: int) -> int:
         """Position of the block that holds time ``t``."""

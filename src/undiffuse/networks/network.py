@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undiffuse.diffusion.forward import PREDICTIONS
-from undiffuse.support.arrays import Float32, Floats, Reals
+from undiffuse.diffusion.forward import PREDICTIONS, Prediction
+from undiffuse.kernels import LARGEST_DIM
+from undiffuse.networks.activations import ACTIVATIONS, Activation
+from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.errors import one_of, require
 
-ACTIVATIONS = ("relu", "linear", "sigmoid")
-TYINGS = ("untied", "tied", "signed")
-SKIPS = ("none", "scalar", "gaussian")
-STARTS = ("uniform", "data")
+Tying = Literal["untied", "tied", "signed"]
+Skip = Literal["none", "scalar", "gaussian"]
+Start = Literal["uniform", "data"]
+TYINGS, SKIPS, STARTS = (get_args(kind) for kind in (Tying, Skip, Start))
 
 
 @dataclass(frozen=True)
@@ -26,30 +29,44 @@ class Architecture:
     dim, hidden : int
         Number of variables N and of hidden units M.
     prediction : {"xi", "x0", "v"}
-        What the network predicts; the thesis predicts the noise xi.
+        What the network predicts; the thesis predicts the noise xi (eps-prediction).
     skip : {"none", "scalar", "gaussian"}
-        What the network is added to: nothing (thesis), the best scalar multiple of ``x_t``, or the full Wiener
-        filter. With a skip the network learns only what that linear theory misses, in units of its error.
-    activation : {"relu", "linear", "sigmoid"}
+        What the network is added to: nothing (thesis), the best scalar multiple of ``x_t`` (the preconditioning of EDM,
+        with its c_skip and c_out), or the full Wiener filter. With a skip the network learns only what that linear
+        theory misses, in units of its error; see :class:`~undiffuse.networks.parametrisation.Parametrisation`.
+    activation : str
+        A name in :data:`~undiffuse.networks.activations.ACTIVATIONS`: "relu" (thesis), "linear", "sigmoid".
     tying : {"untied", "tied", "signed"}
         ``A`` free (thesis), ``A = W^T``, or ``A = W^T diag(+1 .. -1)`` with half the signs negative.
     start : {"uniform", "data"}
-        Initial weights: uniform in +-1/sqrt(inputs) (the usual default), or hidden units whose kinks pass through
-        noised data points, with directions uniform on the sphere.
+        Initialisation of the weights: uniform in +-1/sqrt(inputs) (the usual default), or hidden units whose kinks
+        pass through noised data points, with directions uniform on the sphere.
     decoder_scale : float
         Factor on the initial ``A``; untied only.
     components : int, optional
         Number of leading principal components of the data that the network works in, instead of all variables; the
-        Gaussian skip alone answers for the rest.
+        other components are left to the Gaussian skip.
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> net = ud.Architecture(dim=784, hidden=300, skip="gaussian", components=50)
+    >>> net.width, net.h.title
+    (50, 'ReLU')
+
+    See Also
+    --------
+    undiffuse.Autoencoder : the network.
+    undiffuse.Weights : its arrays.
     """
 
     dim: int
     hidden: int
-    prediction: str = "xi"
-    skip: str = "none"
+    prediction: Prediction = "xi"
+    skip: Skip = "none"
     activation: str = "relu"
-    tying: str = "untied"
-    start: str = "uniform"
+    tying: Tying = "untied"
+    start: Start = "uniform"
     decoder_scale: float = 1.0
     components: int | None = None
 
@@ -72,8 +89,13 @@ class Architecture:
             )
             require(
                 self.skip == "gaussian",
-                f"components = {self.components} needs skip = 'gaussian', which answers for the rest",
+                f"components = {self.components} needs skip = 'gaussian': the other components are left to the skip",
             )
+
+    @property
+    def h(self) -> Activation:
+        """The activation of the hidden units."""
+        return ACTIVATIONS[self.activation]
 
     @property
     def width(self) -> int:
@@ -103,6 +125,17 @@ class Weights:
         Decoder.
     b_r : (dim,)
         Decoder bias.
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> weights = ud.Weights.zeros(ud.Architecture(dim=2, hidden=8))
+    >>> {name: array.shape for name, array in weights.arrays().items()}
+    {'W': (8, 2), 'b_h': (8,), 'A': (2, 8), 'b_r': (2,)}
+
+    See Also
+    --------
+    undiffuse.networks.network.start_weights : initialisation.
     """
 
     W: Float32
@@ -152,7 +185,7 @@ class Weights:
 
 
 def start_weights(architecture: Architecture, x_t: NDArray[np.floating], rng: np.random.Generator) -> Weights:
-    """Fresh weights for a network whose inputs look like ``x_t``, shape ``(n, dim)`` with n at least ``hidden``.
+    """Initialise the weights of a network whose inputs look like ``x_t``, shape ``(n, dim)``, n at least ``hidden``.
 
     ``start = "uniform"`` ignores ``x_t``. With ``"data"``, unit k is ``w_k . (x - x^(k))`` with ``w_k`` a random
     direction over the inputs' standard deviation and ``x^(k)`` the k-th input, so every kink lies in the data.
@@ -175,10 +208,38 @@ def start_weights(architecture: Architecture, x_t: NDArray[np.floating], rng: np
 
 
 class Autoencoder:
-    """The network of one diffusion time, ``r(x) = A h(W x + b_h) + b_r``, with its weights in the open.
+    """The network of one diffusion time, ``r(x) = A h(W x + b_h) + b_r``, with its weights as attributes.
 
-    What ``r`` stands for (the noise, the data, or a correction to a skip), and whether ``x`` are variables or their
-    leading principal components, is the bank's business.
+    Whether ``r`` is the noise, the data, or a correction to a skip, and whether ``x`` are variables or their leading
+    principal components, is decided by :class:`~undiffuse.networks.parametrisation.Parametrisation`.
+
+    Parameters
+    ----------
+    weights : Weights
+    architecture : Architecture
+
+    Attributes
+    ----------
+    W, b_h, A, b_r : arrays
+        See :class:`~undiffuse.Weights`.
+
+    Examples
+    --------
+    One linear hidden unit with tied weights, a projection on the diagonal:
+
+    >>> import numpy as np, undiffuse as ud
+    >>> W = np.sqrt(np.float32([[0.5, 0.5]]))
+    >>> weights = ud.Weights(W, np.zeros(1, np.float32), W.T, np.zeros(2, np.float32))
+    >>> net = ud.Autoencoder(weights, ud.Architecture(dim=2, hidden=1, activation="linear", tying="tied"))
+    >>> net.jacobian(np.zeros((1, 2))).round(3)
+    array([[[0.5, 0.5],
+            [0.5, 0.5]]])
+    >>> net.energy(np.array([[1.0, 1.0], [1.0, -1.0]])).round(3) + 0.0
+    array([ 0., -1.])
+
+    See Also
+    --------
+    undiffuse.Bank : one for each time.
     """
 
     def __init__(self, weights: Weights, architecture: Architecture) -> None:
@@ -194,29 +255,24 @@ class Autoencoder:
     def __call__(self, x: NDArray[np.floating]) -> Floats:
         """Output ``r(x)``, shape ``(n, dim)``; computed in float32."""
         x32 = np.ascontiguousarray(x, dtype=np.float32)
-        if self.architecture.activation != "sigmoid" and self.architecture.width <= _KERNEL_DIM:
+        floor = self.architecture.h.floor
+        if floor is not None and self.architecture.width <= LARGEST_DIM:
             from undiffuse.kernels import autoencoder as kernel
 
-            floor = kernel.floor_of(self.architecture.activation)
             return kernel.apply(kernel.pack(self.W, self.b_h, self.A), self.b_r, floor, x32).astype(np.float64)
         u = x32 @ self.W.T
         u += self.b_h
-        return (_activate(u, self.architecture.activation) @ self.A.T + self.b_r).astype(np.float64)
+        return (self.architecture.h(u) @ self.A.T + self.b_r).astype(np.float64)
 
     def hidden(self, x: NDArray[np.floating]) -> Floats:
         """Hidden activities ``h(W x + b_h)``, shape ``(n, hidden)``, in float64."""
-        return _activate(self._preactivation(x), self.architecture.activation)
+        return self.architecture.h(self._preactivation(x))
 
     def jacobian(self, x: NDArray[np.floating]) -> Floats:
         """``J = A diag(h'(u)) W`` at each point, shape ``(n, dim, dim)`` with ``J[n, i, j] = d r_i/d x_j``."""
-        u = self._preactivation(x)
-        if self.architecture.activation == "relu":
-            slope = (u > 0).astype(np.float64)
-        elif self.architecture.activation == "linear":
-            slope = np.ones_like(u)
-        else:
-            h = _activate(u, "sigmoid")
-            slope = h * (1 - h)
+        h = self.hidden(x)
+        slope = self.architecture.h.slope(h)
+        slope = np.ones_like(h) if slope is None else np.asarray(slope, np.float64)
         return np.einsum("im,nm,mj->nij", self.A.astype(np.float64), slope, self.W.astype(np.float64), optimize=True)
 
     def energy(self, x: NDArray[np.floating]) -> Floats:
@@ -238,7 +294,7 @@ class Autoencoder:
             "or look at its potential along lines",
         )
         rest = np.asarray(x, np.float64) - self.b_r
-        heights = integral_of(self._preactivation(x), self.architecture.activation)
+        heights = self.architecture.h.integral(self._preactivation(x))
         return heights @ self.architecture.signs.astype(np.float64) - 0.5 * np.sum(rest**2, axis=1)
 
     def line_integral(self, start: NDArray[np.floating], ends: NDArray[np.floating]) -> Floats:
@@ -249,32 +305,11 @@ class Autoencoder:
         d = np.asarray(ends, np.float64) - start
         first, last = self._preactivation(np.asarray(start)[None]), self._preactivation(ends)
         rise = last - first
-        kind = self.architecture.activation
+        h = self.architecture.h
         flat = np.abs(rise) < 1e-7 * (1 + np.abs(first))
-        mean = (integral_of(last, kind) - integral_of(first, kind)) / np.where(flat, 1.0, rise)
-        mean = np.where(flat, _activate(np.broadcast_to(first, last.shape).copy(), kind), mean)
+        mean = (h.integral(last) - h.integral(first)) / np.where(flat, 1.0, rise)
+        mean = np.where(flat, h(np.broadcast_to(first, last.shape).copy()), mean)
         return np.sum(mean * (d @ self.A.astype(np.float64)), axis=1) + d @ self.b_r.astype(np.float64)
 
     def _preactivation(self, x: NDArray[np.floating]) -> Floats:
         return np.asarray(x, dtype=np.float64) @ self.W.T.astype(np.float64) + self.b_h.astype(np.float64)
-
-
-_KERNEL_DIM = 4  # up to here the fused kernel beats two matrix products
-
-
-def integral_of(u: Floats, activation: str) -> Floats:
-    """``H(u)``, the integral of an activation."""
-    if activation == "relu":
-        return 0.5 * np.maximum(u, 0) ** 2
-    return np.logaddexp(0, u) if activation == "sigmoid" else 0.5 * u**2
-
-
-def _activate(u: Reals, activation: str) -> Reals:
-    """Apply the activation, in place where that is possible, keeping the precision of ``u``."""
-    if activation == "relu":
-        return np.maximum(u, 0, out=u)
-    if activation == "sigmoid":
-        from scipy.special import expit
-
-        return expit(u)
-    return u

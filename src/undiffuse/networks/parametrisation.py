@@ -1,4 +1,4 @@
-"""How a network's output becomes an estimate of the noise, and what it is therefore trained on."""
+"""How a network's output becomes an estimate of the noise (preconditioning), and the training target that follows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ class Parametrisation:
     square error of the Gaussian reference. Errors of ``xi``, ``x0`` and ``v`` at one ``x_t`` are proportional, so with
     a skip the prediction fixes only the sign: -1 for ``x0``.
 
+    Elsewhere this is called preconditioning (EDM, Karras et al. 2022). With ``skip = "scalar"`` and
+    ``prediction = "x0"`` it is EDM's ``x0_hat = c_skip y + c_out r`` for ``y = x_t/sqrt(alpha_bar)``,
+    ``sigma = s sqrt(Delta/alpha_bar)`` and ``sigma_data^2`` the mean variance of the data, about their mean; the input
+    is not rescaled (no c_in).
+
     A network of ``components`` works on the k leading principal coordinates ``y = (x_t - sqrt(alpha_bar) mu) U_k``,
-    where the noise is white as well; it answers ``xi_hat = xi_G(x_t) + sign e_t r(y) U_k^T`` with ``e_t`` the error
-    over these coordinates.
+    where the noise is white as well; then ``xi_hat = xi_G(x_t) + sign e_t r(y) U_k^T`` with ``e_t`` the error over
+    these coordinates.
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ class Parametrisation:
     # -- in the variables of the data -------------------------------------------------------------------------
 
     def inputs(self, x_t: Array, t: int) -> Array:
-        """What the network is shown of ``x_t``: all of it, or its leading principal coordinates."""
+        """Input of the network at ``x_t``: all variables, or the leading principal coordinates."""
         if self.axes is None:
             return x_t
         return (x_t - self.forward.signal(t) * self._reference.mean) @ self.axes
@@ -91,7 +96,7 @@ class Parametrisation:
         return tuple(float(self.forward.to_xi(self.kind, *pair, t)[0]) for pair in ((one, none), (none, one)))  # type: ignore[return-value]
 
     def linear_potential(self, x_t: Array, t: int, origin: Array) -> Floats:
-        """Potential of what is added to the network: minus the log density of the skip, or ``q |x_t|^2/(2 noise)``."""
+        """Potential of the term added to the network: minus the log density of the skip, or ``q |x_t|^2/(2 noise)``."""
         if self.skip is not None:
             return self._reference.potential(x_t, t, origin)
         q = self.affine(t)[1]
@@ -108,11 +113,18 @@ class Parametrisation:
         return self._sign * self.xi_unit(t) * output
 
     def xi_unit(self, t: int) -> float:
-        """Error in ``xi`` that an error of one in ``r`` makes, never negative."""
+        """Error in ``xi`` that an error of one in ``r`` makes, never negative: EDM's c_out, in units of xi."""
         return self.forward.xi_per(self.kind, t) if self.skip is None else float(np.sqrt(self.skip.error(t)))
 
     def target(self, x0: Array, xi: Array, x_t: Array, t: int) -> Array:
-        """What ``r(x_t)`` should be, for the pair ``(x0, xi)`` behind ``x_t``."""
+        """Training target of ``r(x_t)``, for the pair ``(x0, xi)`` behind ``x_t``.
+
+        Parameters
+        ----------
+        x0, xi, x_t : (n, width)
+            Data, noise and diffused data, in the network's own variables.
+        t : int
+        """
         if self.skip is None:
             return self.forward.target(self.kind, x0, xi, t)
         # (xi - xi_G)/(sign e_t), with the linear map scaled once instead of its (n, dim) results.
@@ -129,7 +141,8 @@ class Parametrisation:
 
     def _skip_map(self, t: int) -> LinearMap:
         """``(G, g)`` of the skip, ``xi_G = x_t G - g``; kept for the passes that train one time."""
-        assert self.skip is not None
+        if self.skip is None:
+            raise ValueError("there is no skip here")
         if self._last_map[0] != t:
             self._last_map = t, self.skip.linear_map(t)
         return self._last_map[1]

@@ -1,19 +1,35 @@
-"""Diffusion as physics: exact scores, Langevin dynamics, transitions, energies and weights along diffusion time."""
+"""Diffusion as physics: exact scores, Langevin dynamics, transitions, energies and weights along diffusion time.
 
-from undiffuse.physics.curie_weiss import CurieWeiss
-from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
-from undiffuse.physics.langevin import forward_langevin, reverse_langevin
-from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
-from undiffuse.physics.transitions import Classes, CriticalTimes, critical_times
+Equations are numbered as in *the thesis*: Luis Bustinduy de la Guerra, "Out-of-Equilibrium Machine Learning",
+supervised by Aurélien Decelle, Universidad Complutense de Madrid, 2024.
+"""
 
-__all__ = [
-    "Classes",
-    "CriticalTimes",
-    "CurieWeiss",
-    "CurieWeissDenoiser",
-    "OrnsteinUhlenbeck",
-    "critical_times",
-    "fokker_planck",
-    "forward_langevin",
-    "reverse_langevin",
-]
+from typing import TYPE_CHECKING
+
+from undiffuse.support.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from undiffuse.physics.classes import Classes as Classes
+    from undiffuse.physics.curie_weiss import CurieWeiss as CurieWeiss
+    from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser as CurieWeissDenoiser
+    from undiffuse.physics.langevin import forward_langevin as forward_langevin
+    from undiffuse.physics.langevin import reverse_langevin as reverse_langevin
+    from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from undiffuse.physics.ornstein_uhlenbeck import fokker_planck as fokker_planck
+    from undiffuse.physics.transitions import CriticalTimes as CriticalTimes
+    from undiffuse.physics.transitions import critical_times as critical_times
+
+__getattr__, __all__ = lazy_names(  # scipy is slow to load, and data sets need the classes only
+    __name__,
+    {
+        "Classes": "classes",
+        "CriticalTimes": "transitions",
+        "CurieWeiss": "curie_weiss",
+        "CurieWeissDenoiser": "curie_weiss_denoiser",
+        "OrnsteinUhlenbeck": "ornstein_uhlenbeck",
+        "critical_times": "transitions",
+        "fokker_planck": "ornstein_uhlenbeck",
+        "forward_langevin": "langevin",
+        "reverse_langevin": "langevin",
+    },
+)

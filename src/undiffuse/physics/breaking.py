@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,15 +12,16 @@ from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.reverse import reconstruct, reverse_trajectory
 from undiffuse.diffusion.schedule import NoiseSchedule
-from undiffuse.physics.curie_weiss import CRITERIA, CurieWeiss
+from undiffuse.physics.curie_weiss import CRITERIA, Criterion, CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, require
+from undiffuse.support.results import Result
 from undiffuse.support.stats import mean_and_stderr, share_stderr
 from undiffuse.support.streams import Purpose, Streams, stream
 
 _DRAWS = 1 << 25  # spins drawn at once
-_COPIES = 32  # exact posterior draws behind each state of the finite-N cloning probability
+_COPIES = 32  # exact posterior draws of each state, for the cloning probability at finite N
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,13 @@ class Curve:
     Attributes
     ----------
     value, stderr : tuple of float
-        Measured on reverse trajectories. Errors are those of as many draws from the exact law: a cumulant's own
-        estimate from the walkers' eighth moments would be too noisy to be one, and that of a share near 1 too small.
+        Measured on reverse trajectories. Errors are those of as many draws from the exact law: estimated from the
+        walkers, the error of a cumulant (from their eighth moments) would be too noisy and that of a share near 1 too
+        small.
     theory : tuple of float
         Of the infinite system.
     exact, exact_stderr : tuple of float
-        Of these N spins: from the exact law where there is a closed form (no error then), else from exact posterior
+        Of these N spins: from the exact law where there is a closed form (with error 0), else from exact posterior
         draws at the same states.
     """
 
@@ -44,6 +47,10 @@ class Curve:
     exact: tuple[float, ...]
     exact_stderr: tuple[float, ...]
 
+    def as_dict(self) -> dict[str, list[float]]:
+        """Return everything by name, with the deviations from the exact values, in standard errors."""
+        return {name: list(values) for name, values in asdict(self).items()} | {"deviations": self.deviations.tolist()}
+
     @property
     def deviations(self) -> Floats:
         """Measured minus exact value, in standard errors of the difference."""
@@ -52,23 +59,31 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Breaking:
+class Breaking(Result):
     """What :func:`symmetry_breaking` measured.
 
     Attributes
     ----------
-    N, beta, h, n : the model, and the number of walkers
-    tau, scaling : OU times, and ``log(N e^(-2 tau))`` there
-    binder, cloning, uturn : Curve
-        Of ``mu_tau``; of two copies from one ``x_tau``; of one copy and the data it came from.
+    N : int
+        Number of spins.
+    beta, h : float
+        Inverse temperature and field.
+    n : int
+        Number of walkers.
+    tau, scaling : tuple of float
+        OU times, and ``log(N e^(-2 tau))`` there.
+    binder : Curve
+        Binder cumulant of ``mu_tau``.
+    cloning, uturn : Curve
+        Probability that two copies from one ``x_tau``, or one copy and the data it came from, have the same sign.
     plus, plus_stderr : float
         Share of trajectories from noise that end with positive magnetisation.
     plus_theory, plus_exact : float
         ``W+``, and its value for these N spins.
     magnetisation : tuple of float
-        Of each trajectory's end, ``sum_i x_i/N``.
+        ``sum_i x_i/N`` at the end of each trajectory.
     critical : dict
-        OU time of the transition by each criterion, None where it has none.
+        OU time of the transition by each criterion, None where there is none.
     """
 
     N: int
@@ -85,21 +100,16 @@ class Breaking:
     plus_theory: float
     plus_exact: float
     magnetisation: tuple[float, ...]
-    critical: dict[str, float | None]
 
-    def as_dict(self) -> dict[str, object]:
-        """Return everything by name, with each curve's deviations from the exact values, in standard errors."""
-        out = asdict(self)
-        for name in ("binder", "cloning", "uturn"):
-            out[name]["deviations"] = getattr(self, name).deviations.tolist()
-        return out
+    _hidden: ClassVar[tuple[str, ...]] = ("magnetisation",)
+    critical: Mapping[str, float | None]
 
 
 def grids(model: CurieWeiss, step: float = 0.05) -> tuple[NoiseSchedule, NoiseSchedule]:
-    """OU times for trajectories that are looked at whole, and for those of which only the outcome matters.
+    """OU times for trajectories whose states are all used, and for those of which only the outcome is used.
 
-    Both have steps of ``step`` around the transition and above, the second one wider ones below it, where the sign is
-    decided. Near the data steps grow in proportion to the time.
+    Both have steps of ``step`` around the transition and above. Below it, where the sign is decided already, the second
+    has steps three times as wide. Near the data steps grow in proportion to the time.
     """
     middle = _middle(model)
     bottom = max(middle - 2.0, 0.3)
@@ -127,18 +137,18 @@ def symmetry_breaking(
     points: int = 8,
     seed: int = 0,
 ) -> Breaking:
-    """Walk back from noise and from data with a score, and see when the sign of the magnetisation is decided.
+    """Measure on reverse trajectories, from noise and from diffused data, when the magnetisation's sign is decided.
 
     Parameters
     ----------
     model : CurieWeiss
-        A ferromagnet, both of whose states carry weight.
+        A ferromagnet both of whose states have weight.
     denoiser : callable, optional
         Makes the denoiser for a forward process; the exact one by default.
     n : int
         Walkers: trajectories from noise, pairs of copies and U-turns at each time.
     points : int
-        Times that observables are measured at, evenly spaced in tau around the transition.
+        Number of times at which observables are measured, evenly spaced in tau around the transition.
     seed : int
 
     Raises
@@ -147,16 +157,16 @@ def symmetry_breaking(
         If there is no ferromagnet, one of its states is negligible, or there are too few walkers or points.
     """
     model.require_two_states()
-    critical = {criterion: _critical_time(model, criterion) for criterion in CRITERIA}
+    critical: dict[str, float | None] = {criterion: _critical_time(model, criterion) for criterion in CRITERIA}
     require(n >= 100, f"n = {n}: wanted at least 100 walkers, for errors to be known")
     require(points >= 2, f"points = {points}: wanted at least two times")
     make = denoiser or (lambda forward: CurieWeissDenoiser(forward, model))
-    fine, forward = (ForwardProcess(q) for q in grids(model))
+    fine, forward = (ForwardProcess(schedule) for schedule in grids(model))
     whole, outcome, exact = make(fine), make(forward), CurieWeissDenoiser(forward, model)
-    q, ahead = forward.schedule, fine.T - forward.T  # the upper times of the two grids are the same
+    schedule, ahead = forward.schedule, fine.T - forward.T  # the upper times of the two grids are the same
     middle = _middle(model)
-    times = sorted({q.time_at_ou(tau) for tau in np.linspace(max(middle - 1.5, 0.3), middle + 1.5, points)})
-    tau = np.array([float(q.ou_time(t)) for t in times])
+    times = sorted({schedule.time_at_ou(tau) for tau in np.linspace(max(middle - 1.5, 0.3), middle + 1.5, points)})
+    tau = np.array([float(schedule.ou_time(t)) for t in times])
 
     def back(x: Floats, t: int, copy: int) -> Floats:
         return _signs(reconstruct(outcome, x, t, seed=Streams(seed, Purpose.SPIN_COPY, (model.N, t, copy))))
@@ -205,7 +215,7 @@ def symmetry_breaking(
     )
 
 
-def _critical_time(model: CurieWeiss, criterion: str) -> float | None:
+def _critical_time(model: CurieWeiss, criterion: Criterion) -> float | None:
     try:
         return model.critical_time(criterion)
     except UserError:
@@ -217,7 +227,7 @@ def _signs(x: Floats) -> Floats:
 
 
 def _same(a: Floats, b: Floats) -> float:
-    """Share of equal signs; a sum of zero belongs to either state by half."""
+    """Share of equal signs; a sum of zero counts half for either state."""
     return float(np.mean((1 + a * b) / 2))
 
 

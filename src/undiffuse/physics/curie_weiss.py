@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from math import prod
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,8 @@ from scipy.special import comb, gammaln, logsumexp
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import one_of, require
 
-CRITERIA = ("marginal", "covariance", "potential")
+Criterion = Literal["marginal", "covariance", "potential"]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 SHARP = 1e-3  # share of the rarer state below which there is no symmetry left to break
 
 
@@ -40,6 +42,21 @@ class CurieWeiss:
     ------
     UserError
         If ``N`` is not an integer >= 2, ``beta`` is not positive or ``h`` is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from undiffuse.physics import CurieWeiss
+    >>> model = CurieWeiss(100, beta=1.5)
+    >>> round(model.m_star, 4), round(model.critical_time("marginal"), 3)
+    (0.8586, 2.154)
+    >>> model.sample(5, np.random.default_rng(0)).shape
+    (5, 100)
+
+    See Also
+    --------
+    undiffuse.physics.CurieWeissDenoiser : its score under diffusion.
+    undiffuse.physics.breaking.symmetry_breaking : its transition, measured.
     """
 
     def __init__(self, N: int, beta: float = 1.5, h: float = 0.0) -> None:
@@ -100,7 +117,7 @@ class CurieWeiss:
         return float(law[self.sums > 0].sum() + law[self.sums == 0].sum() / 2)
 
     def require_two_states(self) -> None:
-        """Raise a :class:`UserError` unless both states are worth looking for."""
+        """Raise a :class:`UserError` unless there are two states and neither has a negligible weight."""
         rarer = min(self.weights)
         require(
             rarer >= SHARP,
@@ -181,7 +198,7 @@ class CurieWeiss:
         argument = self.m_star * (self.h + np.sqrt(self.N) * mu * theta / -np.expm1(-2 * tau))
         return np.asarray(0.5 / np.tanh(tau) * mu**2 - 2 * _log_cosh(argument))
 
-    def potential_28(self, mu: ArrayLike, tau: float) -> Floats:
+    def potential_large_time(self, mu: ArrayLike, tau: float) -> Floats:
         """Equation (28) as it stands: ``mu^2/2 - 2 log cosh[m* (h + sqrt(N) mu theta)]``; 37 % off at tau = 0.5."""
         mu = np.asarray(mu, float)
         return np.asarray(0.5 * mu**2 - 2 * _log_cosh(self.m_star * (self.h + np.sqrt(self.N) * mu * np.exp(-tau))))
@@ -196,7 +213,7 @@ class CurieWeiss:
         centre = 2 * self.m_star * np.tanh(self.h * self.m_star) * np.sqrt(self.N) * np.exp(-tau)
         return np.asarray(0.5 * (np.asarray(mu, float) - centre) ** 2)
 
-    def critical_time(self, criterion: str) -> float:
+    def critical_time(self, criterion: Criterion) -> float:
         """OU time at which the symmetry breaks, by one of three criteria that agree only in order of magnitude.
 
         ``marginal``: at h = 0 the law of mu turns bimodal, ``r = Gamma``. ``covariance``: ``Lambda theta^2 = 1`` with
@@ -206,8 +223,8 @@ class CurieWeiss:
         Raises
         ------
         UserError
-            If the criterion is none of these, is known without a field only, or there is no such time, as for few
-            spins near beta = 1.
+            If the criterion is none of these, is defined for h = 0 only, or there is no such time, as for few spins
+            near beta = 1.
         """
         one_of("criterion", criterion, CRITERIA)
         require(self.h == 0 or criterion == "covariance", f"the criterion {criterion!r} is known at h = 0 only")
@@ -233,7 +250,7 @@ def cloning_probability(ratio: float, plus: float = 0.5, minus: float = 0.5) -> 
         logs = np.log([plus, minus]) - 0.5 * (mu + np.array([-ratio, ratio])) ** 2 - 0.5 * np.log(2 * np.pi)
         return float(np.exp(logsumexp(2 * logs) - logsumexp(logs)))
 
-    if ratio > 20:  # no overlap left: each mode on its own
+    if ratio > 20:  # the two modes do not overlap
         return plus + minus
     return float(quad(integrand, -ratio - 10, ratio + 10, points=sorted({-ratio, 0.0, ratio}), limit=200)[0])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from undiffuse.diffusion.denoiser import Denoiser
@@ -10,7 +12,8 @@ from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.support.arrays import Array, Floats
 from undiffuse.support.errors import one_of, require
 
-METHODS = ("exact", "two-state", "large-time")
+Method = Literal["exact", "two-state", "large-time"]
+METHODS: tuple[str, ...] = get_args(Method)
 _SPACING = 0.85  # of the nodes, in units of 1/sqrt(N beta)
 _NODES = 1 << 23  # node weights held in memory at once
 
@@ -40,12 +43,31 @@ class CurieWeissDenoiser(Denoiser):
     ------
     UserError
         If the method is unknown, or is an approximation and the model is no ferromagnet.
+
+    Examples
+    --------
+    Beside the exact denoiser of the four states of two spins, weighted by equation (26):
+
+    >>> import numpy as np, undiffuse as ud
+    >>> from undiffuse.physics import CurieWeiss, CurieWeissDenoiser
+    >>> forward = ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2))
+    >>> states = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    >>> weights = np.exp(1.5 / 4 * states.sum(axis=1) ** 2)
+    >>> enumerated = ud.MixtureDenoiser(forward, weights / weights.sum(), states, np.zeros((4, 2, 2)))
+    >>> exact, x_t = CurieWeissDenoiser(forward, CurieWeiss(2, beta=1.5)), np.array([[0.3, -0.1]])
+    >>> bool(np.allclose(exact.xi_hat(x_t, 50), enumerated.xi_hat(x_t, 50), atol=1e-10))
+    True
+
+    See Also
+    --------
+    undiffuse.physics.CurieWeiss : the model.
     """
 
-    def __init__(self, forward: ForwardProcess, model: CurieWeiss, method: str = "exact") -> None:
+    def __init__(self, forward: ForwardProcess, model: CurieWeiss, method: Method = "exact") -> None:
         super().__init__(forward, model.N)
         self.model = model
-        self.method = one_of("method", method, METHODS)
+        self.method: Method = method
+        one_of("method", method, METHODS)
         if method == "exact":
             # With nodes c/sqrt(N beta) apart the rule's error is exp(-2 pi^2/c^2), here 1e-12. Past |z| = 1 the
             # integrand falls at least as fast as exp(-N beta (|z| - 1)^2/2).
@@ -78,7 +100,16 @@ class CurieWeissDenoiser(Denoiser):
     def posterior_samples(self, x_t: Floats, t: int, copies: int, rng: np.random.Generator) -> Floats:
         """Draw ``copies`` configurations from ``q(x_0 | x_t)`` for each sample, shape ``(n, copies, N)``.
 
-        First z from its law, then each spin by itself: where the reverse process ends, without walking it.
+        First z from its law, then each spin independently. This is the law of the ends of reverse trajectories, without
+        simulating them.
+
+        Parameters
+        ----------
+        x_t : (n, N)
+        t : int
+        copies : int
+            Draws for each sample.
+        rng : numpy.random.Generator
         """
         require(self.method != "large-time", "method 'large-time' knows means only: draw with 'exact' or 'two-state'")
         x_t = np.asarray(x_t, np.float64)
@@ -97,7 +128,7 @@ class CurieWeissDenoiser(Denoiser):
         return self.forward.signal(t) / self.forward.noise(t) ** 2
 
     def _odds(self, x_t: Floats, t: int) -> tuple[Floats, Floats]:
-        """``e^b/(e^b + e^-b)`` and ``e^-b/(e^b + e^-b)``, each to all its digits."""
+        """``e^b/(e^b + e^-b)`` and ``e^-b/(e^b + e^-b)``, each to full precision."""
         odds = np.exp(np.clip(2 * self._bias(t) * x_t, -700, 700))
         q = 1 / (1 + odds)
         return odds * q, q
@@ -111,14 +142,15 @@ class CurieWeissDenoiser(Denoiser):
         from undiffuse.kernels import curie_weiss as kernel
 
         up, down = self._factors()
-        # A product of that many factors, each below e^max|a| and above e^-max|a|, neither over- nor underflows.
+        # A product of so many factors, each between e^-max|a| and e^max|a|, neither over- nor underflows.
         chunk = max(1, int(600 / np.abs(np.log(up)).max()))
         if self.method == "two-state":
             prior = self.model.h * np.sign(self._z) * self.model.m_star
             return kernel.node_weights(p, q, up, down, prior, 1, 0.0, chunk)
         prior = -0.5 * self.dim * self.model.beta * self._z**2
         stride = 8
-        # The log weight's second derivative is at least -N beta, so between nodes d apart it bulges by N beta d^2/8.
+        # The log weight's second derivative is at least -N beta, so between nodes d apart it exceeds the larger of its
+        # values there by N beta d^2/8 at most.
         slack = (stride * _SPACING) ** 2 / 8
         return kernel.node_weights(p, q, up, down, prior, stride, slack, chunk)
 

@@ -8,6 +8,8 @@ The process moves along the denoiser's own times: step ``t-1 -> t`` takes ``dtau
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,11 +20,12 @@ from undiffuse.diffusion.reverse import State
 from undiffuse.support.arrays import Floats, as_samples
 from undiffuse.support.errors import one_of, require
 
-METHODS = ("euler", "heun")
+Method = Literal["euler", "heun"]
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 def forward_langevin(
-    forward: ForwardProcess, x0: ArrayLike, rng: np.random.Generator, method: str = "euler"
+    forward: ForwardProcess, x0: ArrayLike, rng: np.random.Generator, method: Method = "euler"
 ) -> Iterator[State]:
     """Yield the states t = 0..T of ``dx = -x dtau + sqrt(2) s dW``, equation (24).
 
@@ -42,8 +45,9 @@ def forward_langevin(
     one_of("method", method, METHODS)
     x = as_samples(x0)
     yield State(0, x)
+    walk = _Walk(forward, lambda y, at: -y, rng)
     for t in range(1, forward.T + 1):
-        x = _step(x, lambda y, at: -y, t - 1, t, _interval(forward, t), forward.noise_scale, rng, method)
+        x = walk.step(x, t - 1, t, method)
         yield State(t, x)
 
 
@@ -52,7 +56,7 @@ def reverse_langevin(
     x_t: ArrayLike,
     rng: np.random.Generator,
     start: int | None = None,
-    method: str = "euler",
+    method: Method = "euler",
 ) -> Iterator[State]:
     """Yield the states ``start..0`` of ``dy = (y + 2 s^2 F(y, tau)) dtau' + sqrt(2) s dW``, equation (25).
 
@@ -83,28 +87,26 @@ def reverse_langevin(
     def drift(y: Floats, t: int) -> Floats:
         return np.asarray(y + twice * denoiser.score(y, t))
 
+    walk = _Walk(forward, drift, rng)
     yield State(start, x)
     for t in range(start, 0, -1):
-        rule = method if t > 1 else "euler"
-        x = _step(x, drift, t, t - 1, _interval(forward, t), forward.noise_scale, rng, rule)
+        x = walk.step(x, t, t - 1, method if t > 1 else "euler")
         yield State(t - 1, x)
 
 
-def _interval(forward: ForwardProcess, t: int) -> float:
-    return float(forward.schedule.ou_time(t) - forward.schedule.ou_time(t - 1))
+@dataclass(frozen=True)
+class _Walk:
+    """Steps of one process, ``drift(x, t)`` per unit of OU time, by one rule."""
 
+    forward: ForwardProcess
+    drift: Callable[[Floats, int], Floats]
+    rng: np.random.Generator
 
-def _step(
-    x: Floats,
-    drift: Callable[[Floats, int], Floats],
-    t: int,
-    following: int,
-    dtau: float,
-    s: float,
-    rng: np.random.Generator,
-    method: str,
-) -> Floats:
-    here = drift(x, t)
-    kick = s * np.sqrt(2 * dtau) * rng.standard_normal(x.shape)
-    end = x + here * dtau + kick
-    return end if method == "euler" else x + (here + drift(end, following)) * (dtau / 2) + kick
+    def step(self, x: Floats, t: int, following: int, method: Method) -> Floats:
+        """Take ``x`` from time ``t`` to the following one."""
+        ou_time = self.forward.schedule.ou_time
+        dtau = abs(float(ou_time(t) - ou_time(following)))
+        here = self.drift(x, t)
+        kick = self.forward.noise_scale * np.sqrt(2 * dtau) * self.rng.standard_normal(x.shape)
+        end = x + here * dtau + kick
+        return end if method == "euler" else x + (here + self.drift(end, following)) * (dtau / 2) + kick

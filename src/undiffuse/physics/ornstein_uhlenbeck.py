@@ -27,6 +27,18 @@ class OrnsteinUhlenbeck:
         Strength of the pull to 0, per unit of time.
     D : float
         Diffusion constant; the stationary variance is ``D/theta``.
+
+    Examples
+    --------
+    >>> from undiffuse.physics import OrnsteinUhlenbeck
+    >>> mean, variance = OrnsteinUhlenbeck(theta=1.0, D=1.0).moments(1.0, tau=0.5)
+    >>> round(float(mean), 4), round(variance, 4)
+    (0.6065, 0.6321)
+
+    See Also
+    --------
+    undiffuse.ForwardProcess : the same process at discrete times.
+    undiffuse.physics.fokker_planck : its equation, solved numerically.
     """
 
     theta: float = 1.0
@@ -49,11 +61,11 @@ class OrnsteinUhlenbeck:
         return normal_density(y, mean, variance)
 
     def stationary(self, y: ArrayLike) -> Floats:
-        """Density that every start ends in: normal, of variance ``D/theta``."""
+        """Stationary density: normal, of variance ``D/theta``."""
         return normal_density(y, 0.0, self.D / self.theta)
 
     def drift(self, y: Floats, tau: float) -> Floats:
-        """``-theta y``, whatever tau."""
+        """``-theta y``; it does not depend on tau."""
         return -self.theta * y
 
 

@@ -2,7 +2,7 @@ r"""When a diffusion model decides: critical times of data, each by a named crit
 
 covariance
     ``tau = log(Lambda/s^2)/2`` with Lambda the largest eigenvalue of the data's covariance (Biroli et al. 2024). It
-    tells of two classes only if its eigenvector points from one to the other: the overlap is reported with it.
+    concerns two classes only if its eigenvector points from one to the other; the overlap is reported with it.
 potential
     The mean reverse force along the line of class means turns from restoring to repelling half way between them. A
     plain Gaussian of variance above ``2 s^2`` does that as well, so by itself it is no evidence of two classes.
@@ -13,7 +13,7 @@ uturn
     The same for data and one copy of it: forward to tau, back, same class.
 collapse
     The excess entropy ``f`` of separate Gaussians on the training points over the diffused data changes sign: below,
-    a denoiser that knows the training data only goes back to one of its points.
+    the empirical denoiser leads back to one training point.
 """
 
 from __future__ import annotations
@@ -22,25 +22,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.exact import EmpiricalDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.physics.classes import Classes
 from undiffuse.physics.curie_weiss import cloning_probability
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.stats import PrincipalAxes, mean_and_stderr, stderr
 from undiffuse.support.streams import Purpose, stream
 
-LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not tell of the classes
+LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not apply to the classes
 
 
 @dataclass(frozen=True)
 class Time:
-    """A critical time with its standard error, in OU time and in steps; NaN where there is none."""
+    """A critical time; NaN where there is none.
+
+    Attributes
+    ----------
+    tau, stderr : float
+        In OU time, with its standard error.
+    t : float
+        In steps.
+    """
 
     tau: float
     stderr: float
@@ -54,49 +62,10 @@ class Time:
 NEVER = Time(float("nan"), float("nan"), float("nan"))
 
 
-@dataclass(frozen=True)
-class Classes:
-    """Samples of two or more classes.
-
-    Attributes
-    ----------
-    x : (n, dim)
-    labels : (n,)
-    """
-
-    x: Floats
-    labels: NDArray[np.integer]
-
-    def __post_init__(self) -> None:
-        require(
-            len(np.unique(self.labels)) >= 2,
-            f"the data hold a single class, {np.unique(self.labels)[0]}: a transition is between two",
-        )
-
-    @property
-    def direction(self) -> tuple[Floats, Floats]:
-        """``(e, m)``: unit vector along which the class means lie furthest apart, and the point between them."""
-        means = np.stack([self.x[self.labels == c].mean(axis=0) for c in np.unique(self.labels)])
-        _, _, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
-        along = means @ axes[0]
-        first, last = means[np.argmin(along)], means[np.argmax(along)]
-        return (last - first) / np.linalg.norm(last - first), (first + last) / 2
-
-
-def sides(of: Floats) -> Callable[[Floats], NDArray[np.integer]]:
-    """Rule that makes two classes where there are no labels: the sides of the mean, along the first principal axis."""
-    mean, _, axes = PrincipalAxes.of(of)
-
-    def read(x: Floats) -> NDArray[np.integer]:
-        return ((x - mean) @ axes[:, 0] > 0).astype(int)
-
-    return read
-
-
 def cloned_level(classes: Classes) -> float:
-    """Cloning probability at which the time is read: that of two Gaussians with the classes' weights at ``r = Gamma``.
+    """Cloning probability at the critical time: that of two Gaussians with the classes' weights at ``r = Gamma``.
 
-    0.775 for two classes of equal size; more than two are taken as two.
+    It is 0.775 for two classes of equal size; more than two are treated as two.
     """
     _, counts = np.unique(classes.labels, return_counts=True)
     share = counts[0] / counts.sum() if len(counts) == 2 else 0.5
@@ -105,7 +74,17 @@ def cloned_level(classes: Classes) -> float:
 
 @dataclass(frozen=True)
 class Covariance:
-    """Criterion ``covariance``: the time, the eigenvalue and what its eigenvector has to do with the classes."""
+    """Criterion ``covariance``.
+
+    Attributes
+    ----------
+    time : Time
+        ``log(Lambda/s^2)/2``.
+    eigenvalue, eigenvalue_stderr : float
+        Lambda, in squared units of the data.
+    overlap : float
+        |cosine| between its eigenvector and the line of class means.
+    """
 
     time: Time
     eigenvalue: float
@@ -114,11 +93,11 @@ class Covariance:
 
     @property
     def applies(self) -> bool:
-        """Whether there is such a time, and the eigenvector points from class to class."""
+        """Whether there is such a time and the eigenvector points from class to class."""
         return self.overlap >= LOW_OVERLAP and not np.isnan(self.time.tau)
 
 
-def covariance_criterion(classes: Classes, forward: ForwardProcess) -> Covariance:
+def covariance_criterion(forward: ForwardProcess, classes: Classes) -> Covariance:
     """Speciation time from the largest eigenvalue of the covariance, and its overlap with the class means.
 
     There is no such time where the noise is larger than the data, ``s^2 >= Lambda``.
@@ -133,7 +112,15 @@ def covariance_criterion(classes: Classes, forward: ForwardProcess) -> Covarianc
 
 @dataclass(frozen=True)
 class Curve:
-    """A quantity against time with its standard error."""
+    """A quantity against time with its standard error.
+
+    Attributes
+    ----------
+    t : tuple of int
+    tau : tuple of float
+        OU times.
+    value, stderr : tuple of float
+    """
 
     t: tuple[int, ...]
     tau: tuple[float, ...]
@@ -148,7 +135,7 @@ class Curve:
         return Curve(tuple(times), taus, tuple(map(float, value)), tuple(map(float, stderr)))
 
     def crossing(self, level: float, forward: ForwardProcess) -> Time:
-        """Where the curve crosses ``level`` for the last time: on the monotone cubic through its points.
+        """Find the last time at which the curve, a monotone cubic through its points, crosses ``level``.
 
         The error is that of the curve's height there, from the two points beside it, over its slope.
         """
@@ -161,18 +148,28 @@ class Curve:
         curve = PchipInterpolator(tau, height - level)
         at = float(brentq(curve, tau[i], tau[i + 1]))
         share = (at - tau[i]) / (tau[i + 1] - tau[i])
-        # Neighbouring points share their samples, so their errors may be one and the same.
+        # Neighbouring points use the same samples, so their errors may be fully correlated.
         error = (1 - share) * stderr[i] + share * stderr[i + 1]
         return _time(at, float(error / abs(curve.derivative()(at))), forward)
 
 
 def class_curves(
-    points: Classes, starts: Classes, forward: ForwardProcess, times: Sequence[int], seed: int = 0
+    forward: ForwardProcess, points: Classes, starts: Classes, times: Sequence[int], seed: int = 0
 ) -> tuple[Curve, Curve]:
     """Cloning and U-turn curves of the exact empirical score of ``points``, each of ``starts`` diffused to each time.
 
-    That score leads every ``x_t`` to one of the points, with the probability that point has given ``x_t``; so where
-    trajectories end is known without walking them, and only the noise of ``x_t`` is left to average over.
+    Under that score a trajectory from ``x_t`` ends at each point with the point's posterior probability given ``x_t``,
+    so no trajectory is simulated; the average is over the noise of ``x_t`` alone.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    points : Classes
+        Data of the empirical score.
+    starts : Classes
+        Samples that are diffused.
+    times : sequence of int
+    seed : int
     """
     exact = EmpiricalDenoiser(forward, points.x)
     kinds = np.unique(points.labels)
@@ -187,11 +184,23 @@ def class_curves(
     return Curve.of(forward, times, cloning), Curve.of(forward, times, uturn)
 
 
-def potential_curve(denoiser: Denoiser, classes: Classes, times: Sequence[int], n: int = 200, seed: int = 0) -> Curve:
-    """Curvature of the reverse potential along the line of class means, half way between them.
+def potential_curve(
+    denoiser: Denoiser, classes: Classes, times: Sequence[int], *, n: int = 200, seed: int = 0
+) -> Curve:
+    """Curvature of the reverse potential along the line of class means, midway between them.
 
     Minus the slope of ``e . (x + 2 s^2 score)`` along e, averaged over diffused samples whose coordinate along e is
     moved to that of the middle; positive for one well, negative for two.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    classes : Classes
+        Their means, and the samples that are diffused.
+    times : sequence of int
+    n : int
+        Samples.
+    seed : int
     """
     forward = denoiser.forward
     e, middle = classes.direction
@@ -207,7 +216,7 @@ def potential_curve(denoiser: Denoiser, classes: Classes, times: Sequence[int], 
 
 
 def entropy_curves(
-    training: Floats, held_out: Floats, forward: ForwardProcess, times: Sequence[int], n: int = 500, seed: int = 0
+    forward: ForwardProcess, training: Floats, held_out: Floats, times: Sequence[int], *, n: int = 500, seed: int = 0
 ) -> tuple[Curve, Curve]:
     r"""Excess entropy f and entropy of the empirical posterior, per dimension in nats, on held-out samples.
 
@@ -215,6 +224,15 @@ def entropy_curves(
     Gaussians on the training points and ``s`` that of the diffused data, estimated by
     ``-log P_empirical(x_t)/N`` at held-out ``x_t``. At training points f would be the posterior's entropy itself,
     ``H(a|x_t)/N``.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    training, held_out : (n, dim)
+    times : sequence of int
+    n : int
+        Held-out samples.
+    seed : int
     """
     exact = EmpiricalDenoiser(forward, training)
     N, x0 = exact.dim, held_out[:n]
@@ -222,7 +240,7 @@ def entropy_curves(
     for t in times:
         xi = stream(seed, Purpose.ENTROPY_CURVE, t).standard_normal(x0.shape)
         x_t = forward.jump(x0, t, xi)
-        # The noise's own |xi|^2/2 instead of its mean, N/2: the same on average, with far less scatter.
+        # |xi|^2/2 of the noise drawn instead of its mean, N/2: the same on average, with far less scatter.
         separate = np.log(len(training)) + N / 2 * np.log(2 * np.pi * forward.noise(t) ** 2) + np.sum(xi**2, axis=1) / 2
         excess.append(mean_and_stderr((separate + exact.log_density(x_t, t)) / N))
         spread = [-np.sum(w * np.log(np.maximum(w, 1e-300)), axis=1) for _, w in exact.weights(x_t, t)]
@@ -232,15 +250,16 @@ def entropy_curves(
 
 @dataclass(frozen=True)
 class CriticalTimes:
-    """Critical times of data under one forward process; curves behind them by name.
+    """Critical times of data under one forward process, and the curves that they are taken from.
 
     Attributes
     ----------
     covariance : Covariance
     times : dict
-        ``potential``, ``cloning``, ``uturn`` and ``collapse``; ``gaussian potential`` is what a Gaussian of the data's
-        covariance would give.
+        ``potential``, ``cloning``, ``uturn`` and ``collapse``; ``gaussian potential`` is that of a Gaussian with the
+        data's mean and covariance.
     curves : dict
+        By the same names, ``excess entropy`` and ``posterior entropy`` for ``collapse``.
     """
 
     covariance: Covariance
@@ -248,7 +267,7 @@ class CriticalTimes:
     curves: dict[str, Curve]
 
     def agreement(self) -> dict[str, tuple[float, float]]:
-        """How far each transition between classes lies from the covariance criterion: relative in tau, with error."""
+        """Relative difference in tau of each transition between classes from the covariance criterion, with error."""
         base = self.covariance.time
         out = {}
         for name in ("potential", "cloning", "uturn"):
@@ -270,48 +289,63 @@ class CriticalTimes:
         }
 
 
+@dataclass(frozen=True)
+class CurveOptions:
+    """How finely critical times are measured.
+
+    Attributes
+    ----------
+    points : int
+        Number of times at which curves are measured, evenly spaced along :func:`stretched` OU time; at least 8.
+    n : int
+        Samples of each point, at least 50: training samples for cloning and U-turns; held-out ones, at most 500 for
+        entropies and 200 for potentials.
+    seed : int
+    """
+
+    points: int = 40
+    n: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.points >= 8, f"points = {self.points}: wanted at least 8 times on a curve")
+        require(self.n >= 50, f"n = {self.n}: wanted at least 50 samples behind each point")
+
+
 def critical_times(
+    gaussian: Denoiser,
     training: Classes,
     held_out: Classes,
-    forward: ForwardProcess,
-    gaussian: Denoiser,
-    points: int = 40,
-    n: int = 1000,
-    seed: int = 0,
+    options: CurveOptions | None = None,
+    *,
     on_step: Callable[[], None] = lambda: None,
 ) -> CriticalTimes:
     """Every critical time of data, from exact denoisers alone.
 
     Parameters
     ----------
-    training, held_out : Classes
-    forward : ForwardProcess
     gaussian : Denoiser
-        That of the data's mean and covariance.
-    points : int
-        Times at which curves are taken, evenly spaced along stretched OU time.
-    n : int
-        Samples behind each point: training samples for the classes; held-out ones, at most 500 for entropies and 200
-        for potentials, for the rest.
-    seed : int
+        That of the data's mean and covariance; its forward process is the one used.
+    training, held_out : Classes
+    options : CurveOptions, optional
     on_step : callable
         Called after each of the four groups of curves.
     """
-    require(points >= 8, f"points = {points}: wanted at least 8 times on a curve")
-    require(n >= 50, f"n = {n}: wanted at least 50 samples behind each point")
+    options = options or CurveOptions()
+    forward, n, seed = gaussian.forward, options.n, options.seed
     level = cloned_level(training)
-    times = spread_times(forward, points)
-    covariance = covariance_criterion(training, forward)
+    times = spread_times(forward, options.points)
+    covariance = covariance_criterion(forward, training)
     on_step()
     some = stream(seed, Purpose.CLASS_SAMPLES).permutation(len(training.x))[:n]
-    cloning, uturn = class_curves(training, Classes(training.x[some], training.labels[some]), forward, times, seed)
+    cloning, uturn = class_curves(forward, training, Classes(training.x[some], training.labels[some]), times, seed)
     on_step()
-    # Held-out samples are diffused: at training points the empirical score knows too well where to go.
+    # Held-out samples are diffused, since the empirical score leads a diffused training point back to itself.
     exact = EmpiricalDenoiser(forward, training.x)
-    potential = potential_curve(exact, held_out, times, min(n, 200), seed)
-    plain = potential_curve(gaussian, held_out, times, min(n, 200), seed)
+    potential = potential_curve(exact, held_out, times, n=min(n, 200), seed=seed)
+    plain = potential_curve(gaussian, held_out, times, n=min(n, 200), seed=seed)
     on_step()
-    excess, entropy = entropy_curves(training.x, held_out.x, forward, times, min(n, 500), seed)
+    excess, entropy = entropy_curves(forward, training.x, held_out.x, times, n=min(n, 500), seed=seed)
     on_step()
     return CriticalTimes(
         covariance,
@@ -334,20 +368,20 @@ def critical_times(
 
 
 def stretched(tau: Floats) -> Floats:
-    """OU time above 0.3, its logarithm below, where little happens per unit of it; smooth at the joint."""
+    """OU time above 0.3, its logarithm (scaled to join smoothly) below."""
     return np.where(tau < 0.3, 0.3 * (1 + np.log(tau / 0.3)), tau)
 
 
 def spread_times(forward: ForwardProcess, points: int) -> list[int]:
     """Times evenly spaced along :func:`stretched` OU time."""
-    q = forward.schedule
-    height = stretched(q.ou_time(q.times))
+    schedule = forward.schedule
+    height = stretched(schedule.ou_time(schedule.times))
     wanted = np.linspace(height[0], height[-1], points)
     return sorted({int(np.argmin(np.abs(height - h))) + 1 for h in wanted})
 
 
 def _time(tau: float, stderr: float, forward: ForwardProcess) -> Time:
-    q = forward.schedule
-    taus = np.concatenate([[0.0], q.ou_time(q.times)])
-    t = float(np.interp(tau, taus, np.arange(q.T + 1), right=float("nan")))
+    schedule = forward.schedule
+    taus = np.concatenate([[0.0], schedule.ou_time(schedule.times)])
+    t = float(np.interp(tau, taus, np.arange(schedule.T + 1), right=float("nan")))
     return Time(float(tau), float(stderr), t)

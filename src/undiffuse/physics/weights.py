@@ -1,4 +1,4 @@
-r"""What the weights of a bank are like at each diffusion time, and where along it they change.
+r"""The weights of a bank in numbers at each diffusion time, and where along it they change.
 
 All Jacobians are those of ``xi_hat`` in the network's own variables, times the standard deviation of the noise, so the
 scale does not depend on t: the exact one is ``I - alpha_bar/(s^2 Delta) Cov(x_0|x_t)``, at most 1, and negative along
@@ -24,6 +24,7 @@ from undiffuse.support.errors import require
 from undiffuse.support.streams import Purpose, stream
 
 KEPT = 20  # singular values of each matrix that a table holds
+TYPICAL = 8  # diffused samples at which Jacobians are taken
 SUBSPACE = 10  # dimension of the subspaces whose overlaps are taken
 
 
@@ -33,22 +34,37 @@ class Row:
 
     Attributes
     ----------
-    t, tau : the time, in steps and in OU time
-    inputs, hidden : size of the network
-    norm_W, norm_A, norm_AW : Frobenius norms
-    rank_W, rank_A, rank_AW : effective ranks, the exponential of the entropy of the normalised singular values
-        (Roy & Vetterli 2007)
-    cosine, cosine_spread : mean and standard deviation over units of the cosine between encoder w_k and decoder a_k
-    active : mean share of units that are active at diffused held-out samples; dead : share active at none of them
-    lowest, highest : eigenvalues of the symmetric part of the Jacobian, means over typical points
-    lowest_between : the same lowest eigenvalue half way between the class means, noise added
-    asymmetry : ``|J - J^T|/|J + J^T|``, mean over typical points
-    circulation : integral of ``xi_hat . dl`` round a closed loop in the plane of the two leading components, over that
-        of ``|xi_hat . dl|``: 0 for a gradient
-    overlap_next : overlap of the leading right singular subspace of A W with that of t + 1, from 0 to 1; between
-        random subspaces it would be about their dimension over the number of inputs
-    overlap_data : the same with the leading principal components of the data
-    seam : whether the next time looked at has another architecture, so that the difference is the recipe's
+    t : int
+        Time.
+    tau : float
+        The same in OU time.
+    inputs, hidden : int
+        Size of the network.
+    norm_W, norm_A, norm_AW : float
+        Frobenius norms.
+    rank_W, rank_A, rank_AW : float
+        Effective ranks: exponentials of the entropy of the normalised singular values (Roy & Vetterli 2007).
+    cosine, cosine_spread : float
+        Mean and standard deviation over units of the cosine between encoder w_k and decoder a_k.
+    active, dead : float
+        Mean share of units active at diffused held-out samples, and share active at none of them.
+    lowest, highest : float
+        Eigenvalues of the symmetric part of the Jacobian, means over typical points.
+    lowest_between : float
+        The same lowest eigenvalue midway between the class means, noise added.
+    asymmetry : float
+        ``|J - J^T|/|J + J^T|``, mean over typical points.
+    circulation : float
+        Integral of ``xi_hat . dl`` round a closed loop in the plane of the two leading components, over that of
+        ``|xi_hat . dl|``: 0 for a gradient.
+    overlap_next : float
+        Overlap of the leading right singular subspace of A W with that of t + 1, from 0 to 1; between random subspaces
+        it would be about their dimension over the number of inputs.
+    overlap_data : float
+        The same with the leading principal components of the data.
+    seam : bool
+        Whether the next time listed has another architecture, so that a difference between the two is due to the
+        configuration.
     """
 
     t: int
@@ -80,7 +96,14 @@ FOLLOWED = tuple(f.name for f in fields(Row) if f.name not in ("t", "tau", "inpu
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading singular values of the matrices of one time, largest first."""
+    """Leading singular values of the matrices of one time, largest first.
+
+    Attributes
+    ----------
+    t : int
+    W, A, AW : arrays
+        Of the encoder, the decoder and their product.
+    """
 
     t: int
     W: NDArray[np.floating]
@@ -90,11 +113,10 @@ class Spectrum:
 
 def follow(
     bank: Bank,
-    reference: GaussianDenoiser,
     x0: Floats,
     between: Floats,
     times: Sequence[int],
-    points: int = 8,
+    *,
     seed: int = 0,
     on_time: Callable[[], None] = lambda: None,
 ) -> tuple[list[Row], list[Spectrum]]:
@@ -103,28 +125,32 @@ def follow(
     Parameters
     ----------
     bank : Bank
-    reference : GaussianDenoiser
-        Of the training data, for its principal axes.
+        With the linear theory of its training data, for their principal axes.
     x0 : (n, dim)
-        Held-out samples, diffused to each time; Jacobians are taken at ``points`` of them, the typical points.
+        Held-out samples, diffused to each time; Jacobians are taken at eight of them, the typical points.
     between : (dim,)
-        Point half way between the class means.
+        Point midway between the class means.
     times : sequence of int
-    points : int
     seed : int
     on_time : callable
         Called after each time.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than eight samples, or the bank has no linear theory of its data.
     """
-    require(len(x0) >= points, f"{len(x0)} held-out samples are fewer than the {points} points wanted")
+    require(len(x0) >= TYPICAL, f"{len(x0)} held-out samples are fewer than the {TYPICAL} points wanted")
+    require(bank.reference is not None, "the bank has no reference, whose principal axes are wanted")
     rows, spectra = [], []
     for t in times:
-        row, spectrum = _describe(bank, reference, x0, points, between, t, seed)
+        row, spectrum = _describe(bank, x0, between, t, seed)
         rows.append(row)
         spectra.append(spectrum)
         on_time()
     networks = [bank[t].architecture for t in times]
-    seams = [a != b for a, b in pairwise(networks)] + [False]
-    return [replace(row, seam=seam) for row, seam in zip(rows, seams, strict=True)], spectra
+    changed = [a != b for a, b in pairwise(networks)] + [False]
+    return [replace(row, seam=seam) for row, seam in zip(rows, changed, strict=True)], spectra
 
 
 def asymmetry(jacobian: Floats) -> Floats:
@@ -133,11 +159,23 @@ def asymmetry(jacobian: Floats) -> Floats:
     return np.asarray(np.linalg.norm(jacobian - other, axis=(1, 2)) / np.linalg.norm(jacobian + other, axis=(1, 2)))
 
 
-def circulation(denoiser: Denoiser, centre: Floats, e: Floats, f: Floats, radius: float, t: int, n: int = 256) -> float:
-    """Integral of ``xi_hat . dl`` round a circle in the plane of ``e`` and ``f``, over that of ``|xi_hat . dl|``.
+def circulation(denoiser: Denoiser, centre: Floats, plane: Floats, radius: float, t: int, n: int = 256) -> float:
+    """Integral of ``xi_hat . dl`` round a circle, over that of ``|xi_hat . dl|``.
 
-    0 for a score that is a gradient, whatever the circle. The trapezoidal rule on ``n`` points.
+    0 for a score that is a gradient, whatever the circle. The trapezoidal rule.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    centre : (dim,)
+    plane : (dim, 2)
+        Two orthonormal vectors that span the circle's plane.
+    radius : float
+    t : int
+    n : int
+        Points on the circle.
     """
+    e, f = plane.T
     angle = 2 * np.pi * np.arange(n) / n
     out = np.outer(np.cos(angle), e) + np.outer(np.sin(angle), f)
     along = np.outer(-np.sin(angle), e) + np.outer(np.cos(angle), f)
@@ -161,7 +199,8 @@ def subspace_overlap(a: Floats, b: Floats) -> float:
 def changes(rows: Sequence[Row]) -> dict[str, tuple[int, float, float]]:
     """Where each quantity changes fastest: ``(t, OU time, share of its whole range)`` for the steepest step.
 
-    Speed is per unit of OU time above 0.3 and of its logarithm below; steps across a seam of the recipe are left out.
+    Speed is per unit of OU time above 0.3 and of its logarithm below. Steps from one architecture to another do not
+    count.
     """
     out = {}
     tau = np.array([row.tau for row in rows])
@@ -180,20 +219,20 @@ def changes(rows: Sequence[Row]) -> dict[str, tuple[int, float, float]]:
     return out
 
 
-def _describe(
-    bank: Bank, reference: GaussianDenoiser, x0: Floats, points: int, between: Floats, t: int, seed: int
-) -> tuple[Row, Spectrum]:
-    net, link, forward = bank[t], bank.parametrisation(t), bank.forward
+def _describe(bank: Bank, x0: Floats, between: Floats, t: int, seed: int) -> tuple[Row, Spectrum]:
+    reference: GaussianDenoiser = bank.reference  # type: ignore[assignment]  # checked by follow()
+    net, parametrisation, forward = bank[t], bank.parametrisation(t), bank.forward
     W, A = net.W.astype(np.float64), net.A.astype(np.float64)
     AW = A @ W
     s_W, s_A = (np.linalg.svd(m, compute_uv=False) for m in (W, A))
     s_AW, leading = _leading(AW)
     rng = stream(seed, Purpose.WEIGHTS, t)
     x_t = forward.jump(x0, t, rng.standard_normal(x0.shape))
-    y = link.inputs(x_t, t)
-    x_t = x_t[:points]
+    y = parametrisation.inputs(x_t, t)
+    x_t = x_t[:TYPICAL]
     middle = forward.jump(np.broadcast_to(between, x_t.shape), t, rng.standard_normal(x_t.shape))
-    on = net.hidden(y) > 0 if net.architecture.activation == "relu" else np.ones((len(y), len(W)), bool)
+    h = net.hidden(y)
+    on = h > 0 if net.architecture.h.silent else np.ones_like(h, bool)
     J = _jacobian(bank, net, x_t, t)
     symmetric = np.linalg.eigvalsh((J + np.swapaxes(J, 1, 2)) / 2)
     between_J = _jacobian(bank, net, middle, t)
@@ -201,7 +240,7 @@ def _describe(
     norms = np.linalg.norm(W, axis=1) * np.linalg.norm(A, axis=0)
     cosine = np.sum(W * A.T, axis=1) / np.maximum(norms, 1e-300)
     axes = reference.axes
-    data = np.eye(len(AW)) if link.axes is not None else axes
+    data = np.eye(len(AW)) if parametrisation.axes is not None else axes
     q = leading.shape[1]
     overlap_next = float("nan")
     if t < len(bank) and bank[t + 1].architecture == net.architecture:
@@ -209,7 +248,7 @@ def _describe(
         overlap_next = subspace_overlap(leading, _leading(later.A.astype(np.float64) @ later.W)[1])
     radius = float(np.sqrt(reference.total_variances(t)[0]))
     plane = axes[:, :2] if bank.dim > 1 else np.repeat(axes[:, :1], 2, axis=1)
-    turn = circulation(bank, forward.signal(t) * between, plane[:, 0], plane[:, 1], radius, t)
+    turn = circulation(bank, forward.signal(t) * between, plane, radius, t)
     row = Row(
         t=t,
         tau=float(forward.schedule.ou_time(t)),
@@ -245,9 +284,10 @@ def _leading(AW: Floats) -> tuple[Floats, Floats]:
 
 def _jacobian(bank: Bank, net: Autoencoder, x_t: Floats, t: int) -> Floats:
     """Jacobian of ``noise * xi_hat`` in the network's own variables, shape ``(n, width, width)``."""
-    link, noise = bank.parametrisation(t), bank.forward.noise(t)
-    J = net.jacobian(link.inputs(x_t, t))
-    if link.axes is None:
-        return noise * link.xi_jacobian(J, t)
-    assert link.skip is not None
-    return noise * (link.correction(J, t) + link.skip.linear_map(t)[0].T)
+    parametrisation, noise = bank.parametrisation(t), bank.forward.noise(t)
+    J = net.jacobian(parametrisation.inputs(x_t, t))
+    if parametrisation.axes is None:
+        return noise * parametrisation.xi_jacobian(J, t)
+    if parametrisation.skip is None:
+        raise ValueError("networks on components have a skip")
+    return noise * (parametrisation.correction(J, t) + parametrisation.skip.linear_map(t)[0].T)

@@ -3,123 +3,131 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from undiffuse.diffusion.forward import ForwardProcess
-from undiffuse.diffusion.schedule import NoiseSchedule
-from undiffuse.networks.network import Architecture
-from undiffuse.support.errors import UserError, unknown
+from undiffuse.datasets import DataSection, SpiralData, section_of
+from undiffuse.diffusion.forward import ForwardProcess, Prediction
+from undiffuse.diffusion.schedule import NoiseSchedule, ScheduleName
+from undiffuse.networks.activations import ACTIVATIONS
+from undiffuse.networks.network import Architecture, Skip, Start, Tying
+from undiffuse.support.errors import UserError, one_of, unknown
+from undiffuse.support.settings import Count, Positive, Section, first_mistake
+from undiffuse.support.streams import LARGEST_SEED
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SpiralData(_Section):
-    """Points on an Archimedean spiral; see :func:`undiffuse.datasets.spiral`."""
-
-    name: Literal["spiral"] = "spiral"
-    n: Count = 10_000
-    turns: Positive = 1.0
-    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
-    held_out: Count = 2_000
+EngineName = Literal["auto", "kernel", "torch"]
 
 
-class ImageData(_Section):
-    """Digits of MNIST, or of IDX files in ``folder``; see :func:`undiffuse.datasets.mnist`.
+def _known_activation(name: str) -> str:
+    return one_of("activation", name, ACTIVATIONS)
 
-    The first ``n`` training and ``held_out`` test images in the files' order; all of them by default.
+
+class Block(NamedTuple):
+    """A unit of work: the consecutive times ``first..last``."""
+
+    first: int
+    last: int
+
+
+class DiffusionSection(Section):
+    """Forward process.
+
+    Attributes
+    ----------
+    T : int
+        Number of diffusion times.
+    schedule : {"linear", "cosine", "sigmoid", "constant"}
+        Noise schedule; see :class:`undiffuse.NoiseSchedule`.
+    beta_1, beta_T : float
+        First and last beta; ``constant`` uses ``beta_T`` only, ``cosine`` neither.
+    noise_scale : float
+        ``s``, in units of the data: the row "xi" of the thesis's Table 2.
     """
 
-    name: Literal["mnist"]
-    digits: Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(min_length=1)] = (0, 1)
-    n: Count | None = None
-    held_out: Count | None = None
-    pixels: Literal["unit", "symmetric"] = "unit"
-    folder: str | None = None
-
-
-class CurieWeissData(_Section):
-    """Configurations of the Curie-Weiss ferromagnet; see :class:`undiffuse.physics.CurieWeiss`."""
-
-    name: Literal["curie-weiss"]
-    spins: Annotated[int, Field(ge=2)] = 64
-    beta: Positive = 1.5
-    field: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    n: Count = 20_000
-    held_out: Count = 2_000
-
-
-class FileData(_Section):
-    """Rows of a ``.npy`` array of shape ``(n, dim)``; the last ``held_out`` rows are kept for testing."""
-
-    name: Literal["file"] = "file"
-    path: str
-    held_out: Count
-
-
-class ArrayData(_Section):
-    """Samples handed over in Python; a run folder keeps their fingerprint, not the samples."""
-
-    name: Literal["array"] = "array"
-    held_out: Count
-
-
-DataSection = Annotated[SpiralData | ImageData | CurieWeissData | FileData | ArrayData, Field(discriminator="name")]
-
-
-class DiffusionSection(_Section):
-    """Forward process: number of times, schedule, noise scale s (the row "xi" of the thesis's Table 2)."""
-
     T: Annotated[int, Field(ge=2)] = 1000
-    schedule: Literal["linear", "cosine", "sigmoid", "constant"] = "linear"
+    schedule: ScheduleName = "linear"
     beta_1: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     beta_T: Annotated[float, Field(gt=0, lt=1)] = 0.02
     noise_scale: Positive = 1.0
 
 
-class NetworkSection(_Section):
-    """Architecture of each time's autoencoder; see :class:`undiffuse.networks.network.Architecture`."""
+class NetworkSection(Section):
+    """Architecture of each time's autoencoder, its initialisation (``start``) and preconditioning (``skip``).
+
+    Attributes
+    ----------
+    hidden, prediction, skip, activation, tying, start, decoder_scale, components
+        See :class:`undiffuse.Architecture`.
+    """
 
     hidden: Count = 900
-    prediction: Literal["xi", "x0", "v"] = "xi"
-    skip: Literal["none", "scalar", "gaussian"] = "none"
-    activation: Literal["relu", "linear", "sigmoid"] = "relu"
-    tying: Literal["untied", "tied", "signed"] = "untied"
-    start: Literal["uniform", "data"] = "uniform"
+    prediction: Prediction = "xi"
+    skip: Skip = "none"
+    activation: Annotated[str, AfterValidator(_known_activation)] = "relu"
+    tying: Tying = "untied"
+    start: Start = "uniform"
     decoder_scale: Positive = 1.0
     components: Count | None = None
 
     @model_validator(mode="after")
     def _components_need_the_skip(self) -> Self:
         if self.components is not None and self.skip != "gaussian":
-            raise ValueError("components go with skip = 'gaussian', which answers for the other components")
+            raise ValueError("components go with skip = 'gaussian', which takes care of the other components")
         return self
 
 
-class TrainingSection(_Section):
-    """Algorithm 1, for each time.
+class TrainingSection(Section):
+    """Algorithm 1 for each time: denoising score matching, as DDPM is trained.
 
-    ``order`` says where a network starts. ``independent`` (thesis): from fresh weights. ``continuation``: from the
-    trained network of the time above, for ``warm_epochs``, inside a block. ``sweep``: the network of ``sweep_from`` is
-    trained from fresh weights for ``epochs``; from there one optimiser goes down to t = 1 and another up to T, never
-    restarted, with ``warm_epochs`` at each time at the constant ``warm_learning_rate``, and the weights of a time are
-    the running average of its and its predecessors' steps, with ``average`` the share kept at each step.
-
-    ``targets`` says what a network is shown as the answer. ``sample`` (thesis): the noise that was added.
-    ``posterior``: its mean given ``x_t``, over a random half of the training images, which has the same minimiser and
-    far less scatter at large t (Xu, Tong & Jaakkola 2023). A share ``blends`` of the inputs is made from
-    ``u x_a + v x_b``, two training samples in the network's variables with u and v uniform on [0, 1.5]: faint, mixed,
-    overlaid and too bright states, which the reverse process may pass through and diffused data do not. Their answer is
-    always the posterior mean.
+    Attributes
+    ----------
+    epochs : int
+        Passes over the data.
+    batch : int
+        Batch size.
+    learning_rate : float
+        Of Adam.
+    decay : {"none", "linear", "cosine", "trapezoid"}
+        Decay of the learning rate to zero; ``trapezoid`` is constant for the first half and then falls linearly.
+    loss : {"simple", "weighted"}
+        (20), or (19) with the weights of the bound. With one network a time, Adam divides the weight out.
+    order : {"independent", "continuation", "sweep"}
+        Where a network's training starts. ``independent`` (thesis): from fresh weights. ``continuation``: from the
+        trained network of the time above, for ``warm_epochs``, inside a block. ``sweep``: the network of ``sweep_from``
+        is trained from fresh weights for ``epochs``; from there one optimiser goes down to t = 1 and another up to T,
+        never restarted, with ``warm_epochs`` at each time at the constant ``warm_learning_rate``.
+    warm_epochs : int
+        Passes of a network that does not start from fresh weights.
+    warm_learning_rate, sweep_from, average
+        For ``sweep`` only. The weights of a time are an exponential moving average (EMA) over its and its predecessors'
+        steps, with ``average`` the share kept at each step (the decay of the EMA).
+    block : int
+        Number of consecutive times in a unit of work.
+    engine : {"auto", "kernel", "torch"}
+        The fused kernel for small piecewise-linear networks, or torch for any; ``auto`` takes the kernel where it can.
+    at_once : int
+        Number of independent networks that torch trains side by side.
+    targets : {"sample", "posterior"}
+        What the network is trained on. ``sample`` (thesis): the noise that was added. ``posterior``: its mean given
+        ``x_t``, over a random half of the training samples, which has the same minimiser and far less scatter at large
+        t: the stable target field of Xu, Tong & Jaakkola 2023.
+    blends : float
+        Share of the inputs made from ``u x_a + v x_b``, a kind of mixup: two training samples in the network's
+        variables with u and v uniform on [0, 1.5]. They are faint, mixed, overlaid and too bright states, which the
+        reverse process may pass through and diffused data do not. Their target is always the posterior mean.
     """
 
     epochs: Count = 20
@@ -133,7 +141,7 @@ class TrainingSection(_Section):
     sweep_from: Count | None = None
     average: Annotated[float, Field(ge=0, lt=1)] | None = None
     block: Count = 25
-    engine: Literal["auto", "kernel", "torch"] = "auto"
+    engine: EngineName = "auto"
     at_once: Count = 8
     targets: Literal["sample", "posterior"] = "sample"
     blends: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -148,14 +156,24 @@ class TrainingSection(_Section):
         return self
 
 
-class TimesSection(_Section):
-    """What differs on the times ``first..last``: any of these replaces the value of the whole run there."""
+class TimesSection(Section):
+    """Settings for the times ``first..last`` alone.
+
+    Attributes
+    ----------
+    first, last : int
+        Range of times.
+    hidden, prediction, skip, components
+        Replace those of :class:`NetworkSection`.
+    epochs, warm_epochs, batch, learning_rate, warm_learning_rate, targets, blends
+        Replace those of :class:`TrainingSection`.
+    """
 
     first: Count
     last: Count
     hidden: Count | None = None
-    prediction: Literal["xi", "x0", "v"] | None = None
-    skip: Literal["none", "scalar", "gaussian"] | None = None
+    prediction: Prediction | None = None
+    skip: Skip | None = None
     components: Count | None = None
     epochs: Count | None = None
     warm_epochs: Count | None = None
@@ -166,25 +184,65 @@ class TimesSection(_Section):
     blends: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class EvaluationSection(_Section):
-    """How samples are judged: sets of ``samples`` points, ``replicates`` times over."""
+class EvaluationSection(Section):
+    """How samples are evaluated.
+
+    Attributes
+    ----------
+    samples : int
+        Samples in a set.
+    replicates : int
+        Number of sets.
+    """
 
     samples: Annotated[int, Field(ge=2)] = 2_000
     replicates: Annotated[int, Field(ge=2)] = 32
 
 
-class Config(_Section):
-    """A whole run. Unknown keys are errors."""
+class Config(Section):
+    """Every setting of a run. Unknown keys are errors.
+
+    Attributes
+    ----------
+    name, description : str
+    seed : int
+        Of every random stream.
+    data : DataSection
+        Data set; see :mod:`undiffuse.datasets`.
+    diffusion : DiffusionSection
+    network : NetworkSection
+    training : TrainingSection
+    times : tuple of TimesSection
+        Ranges of times with settings of their own.
+    evaluation : EvaluationSection
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> config = ud.config.load("spiral-2pi", ["training.batch=50"])
+    >>> config.network.hidden, config.training.batch, config.forward().T
+    (900, 50, 1000)
+
+    See Also
+    --------
+    undiffuse.presets : names of the presets.
+    undiffuse.fit : trains with a configuration.
+    """
 
     name: str = "custom"
     description: str = ""
-    seed: Annotated[int, Field(ge=0)] = 0
-    data: DataSection = SpiralData()
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    data: SerializeAsAny[DataSection] = SpiralData()
     diffusion: DiffusionSection = DiffusionSection()
     network: NetworkSection = NetworkSection()
     training: TrainingSection = TrainingSection()
     times: tuple[TimesSection, ...] = ()
     evaluation: EvaluationSection = EvaluationSection()
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _data_of_a_kind(cls, value: object) -> object:
+        return section_of(value) if isinstance(value, Mapping) else value
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
@@ -204,15 +262,19 @@ class Config(_Section):
                 raise ValueError("in a sweep only the number of components may differ between networks")
         return self
 
-    # -- what the rest of the package asks of it --------------------------------------------------------------
+    # -- what follows from the settings -----------------------------------------------------------------------
 
     def forward(self) -> ForwardProcess:
         """Build the forward process."""
         d = self.diffusion
         return ForwardProcess(NoiseSchedule.named(d.schedule, d.T, d.beta_1, d.beta_T), d.noise_scale)
 
+    def largest_batch(self) -> int:
+        """Size of the largest minibatch of training."""
+        return max(self.training_at(t).batch for t in (1, *(part.first for part in self.times)))
+
     def training_at(self, t: int) -> TrainingSection:
-        """Training settings at time ``t``, its range's replacements applied."""
+        """Training settings at time ``t``, with the replacements of its range of times."""
         return self.training.model_copy(update=self._replacements(t, TrainingSection))
 
     def architecture_at(self, t: int, dim: int) -> Architecture:
@@ -220,7 +282,7 @@ class Config(_Section):
         section = self.network.model_copy(update=self._replacements(t, NetworkSection))
         return Architecture(dim=dim, **section.model_dump())
 
-    def blocks(self) -> list[tuple[int, int]]:
+    def blocks(self) -> list[Block]:
         """Cut 1..T into units of work ``(first, last)``; no block crosses the border of a range of times."""
         size, start = self.training.block, self.training.sweep_from
         edges = {1, self.diffusion.T + 1}
@@ -228,24 +290,24 @@ class Config(_Section):
             edges |= {part.first, part.last + 1}
         if start is not None:
             edges |= {start, start + 1}
-        out = []
+        out: list[Block] = []
         for first, stop in pairwise(sorted(edges)):
             if start is not None and first > start:
-                out += [(low, min(low + size, stop) - 1) for low in range(first, stop, size)]
+                out += [Block(low, min(low + size, stop) - 1) for low in range(first, stop, size)]
             else:
-                # Counted from the top, so that in continuation a short block's cold start is not the one at large t.
-                out += [(max(first, high - size + 1), high) for high in range(stop - 1, first - 1, -size)]
+                # Cut from the top, so that in continuation a short block, with its fresh start, is not at large t.
+                out += [Block(max(first, high - size + 1), high) for high in range(stop - 1, first - 1, -size)]
         return sorted(out)
 
     def block_before(self, index: int) -> int | None:
-        """Index of the block that block ``index`` of a sweep goes on from; None where nothing needs to come before."""
+        """Index of the block that block ``index`` of a sweep continues; None for a block that starts by itself."""
         start, blocks = self.training.sweep_from, self.blocks()
         first, last = blocks[index]
         if start is None or first == start:
             return None
         return index + 1 if last < start else index - 1
 
-    def _replacements(self, t: int, section: type[_Section]) -> dict[str, Any]:
+    def _replacements(self, t: int, section: type[Section]) -> dict[str, Any]:
         for part in self.times:
             if part.first <= t <= part.last:
                 given = part.model_dump(exclude_none=True)
@@ -253,7 +315,7 @@ class Config(_Section):
         return {}
 
     def to_toml(self) -> str:
-        """Write every setting out, defaults included."""
+        """Return every setting as TOML, defaults included."""
         import tomli_w
 
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -303,11 +365,11 @@ def loads(content: str, where: str) -> Config:
 
 
 def validate(settings: dict[str, Any], where: str) -> Config:
-    """Check settings and turn the first thing wrong with them into one line."""
+    """Check settings; the first mistake becomes a :class:`UserError` of one line."""
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
-        raise UserError(f"{where}: {_first_line(error)}") from None
+        raise UserError(f"{where}: {first_mistake(error, _SECTIONS)}") from None
 
 
 def _parse(content: str, where: str) -> dict[str, Any]:
@@ -334,29 +396,10 @@ def _apply_change(settings: dict[str, Any], change: str) -> None:
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "data": SpiralData,
+    "": Config,
     "diffusion": DiffusionSection,
     "network": NetworkSection,
     "training": TrainingSection,
     "times": TimesSection,
     "evaluation": EvaluationSection,
-    "mnist": ImageData,
-    "file": FileData,
-    "array": ArrayData,
-    "spiral": SpiralData,
 }
-
-
-def _first_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        section: type[BaseModel] = Config
-        for part in place[:-1]:
-            section = _SECTIONS.get(part, section)
-        what = f"key in [{place[0]}]" if len(place) > 1 else "key"
-        return str(unknown(what, place[-1], section.model_fields))
-    message = first["msg"].removeprefix("Value error, ")
-    got = first.get("input")
-    shown = f" = {got!r}" if isinstance(got, (int, float, str, bool)) else ""
-    return f"{'.'.join(place)}{shown}: {message}" if place else message

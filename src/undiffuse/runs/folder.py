@@ -110,8 +110,10 @@ class RunFolder:
         return cls(path, config, manifest)
 
     @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
+    def open(cls, path: str | Path, config: Config | None = None) -> RunFolder:
         """Open a run.
+
+        ``config`` is its configuration, where that is known already: what the folder says is then not read.
 
         Raises
         ------
@@ -120,16 +122,13 @@ class RunFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            raise UserError(f"there is no run folder {str(path)!r}")
+            aside = next(path.absolute().parent.glob(f".{path.name}.*.old"), None)
+            where = f"; one that was being replaced is left whole as {aside}" if aside else ""
+            raise UserError(f"there is no run folder {str(path)!r}{where}")
         manifest = read_manifest(_inside(path / "manifest.json"))
         _inside(path / "weights")
-        try:
-            content = read_limited(_inside(path / "config.toml"), _LARGEST_TEXT)
-        except FileNotFoundError:
-            raise UserError(f"{path} is not a run folder: it has no config.toml") from None
-        if manifest.config_sha256 != sha256(content):
-            raise UserError(f"{path}/config.toml is not the file this run was made with")
-        config = configuration.loads(content.decode("utf-8"), f"{path}/config.toml")
+        if config is None:
+            config = _read_config(path, manifest)
         if [(entry.first, entry.last) for entry in manifest.blocks] != config.blocks():
             raise UserError(f"{path}/manifest.json lists other blocks than its configuration makes")
         return cls(path, config, manifest)
@@ -280,6 +279,16 @@ def check_sha256(path: Path, expected: str | None) -> None:
         raise UserError(f"{path} is missing")
     if sha256_of(path) != expected:
         raise UserError(f"{path} is damaged: its sha256 is not the one in the manifest")
+
+
+def _read_config(path: Path, manifest: Manifest) -> Config:
+    try:
+        content = read_limited(_inside(path / "config.toml"), _LARGEST_TEXT)
+    except FileNotFoundError:
+        raise UserError(f"{path} is not a run folder: it has no config.toml") from None
+    if manifest.config_sha256 != sha256(content):
+        raise UserError(f"{path}/config.toml is not the file this run was made with")
+    return configuration.loads(content.decode("utf-8"), f"{path}/config.toml")
 
 
 # -- files --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The manifest of a run folder: what the run is and which of its blocks are done, checked when it is read.
 
-File names follow from the range of a block and are never read from the manifest, so an altered one leads nowhere.
+File names follow from the range of a block and are never read from the manifest, so an altered manifest cannot point to
+other files.
 """
 
 from __future__ import annotations
@@ -26,7 +27,16 @@ class _Strict(BaseModel):
 
 
 class BlockEntry(_Strict):
-    """One block of consecutive times."""
+    """One block of consecutive times.
+
+    Attributes
+    ----------
+    first, last : int
+        Range of times.
+    state : {"to do", "done"}
+    sha256 : str, optional
+        Of the file of a block that is done, in hexadecimal.
+    """
 
     first: Time
     last: Time
@@ -42,7 +52,19 @@ class BlockEntry(_Strict):
 class Manifest(_Strict):
     """What a run is: the program and version that made it, its data and configuration, and every block.
 
-    ``training_seconds`` and the blocks' states are the only things that change while it is trained.
+    Only ``training_seconds`` and the entries of ``blocks`` change while it is trained.
+
+    Attributes
+    ----------
+    program, format, package_version
+        What wrote the run.
+    data_sha256, config_sha256, reference_sha256 : str
+        Of the samples, of ``config.toml`` and of ``reference.safetensors``, in hexadecimal.
+    seed : int
+    device : {"cpu", "cuda"}
+    engine : {"kernel", "torch", "kernel+torch"}
+    training_seconds : float
+    blocks : list of BlockEntry
     """
 
     program: Literal["undiffuse"] = "undiffuse"

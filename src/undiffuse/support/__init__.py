@@ -1,1 +1,1 @@
-"""What every layer stands on: errors, arrays, streams, statistics, files, threads, progress."""
+"""What every layer uses: errors, arrays, streams, statistics, files, threads, progress."""

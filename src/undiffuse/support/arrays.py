@@ -1,4 +1,4 @@
-"""Types of arrays, and the check that every door makes of samples."""
+"""Types of arrays, and the check of samples that users give."""
 
 from __future__ import annotations
 

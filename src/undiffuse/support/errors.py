@@ -1,4 +1,4 @@
-"""The one exception a user's mistake raises, and the wording that goes with it."""
+"""The one exception that a user's mistake raises, and functions that raise it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ class UserError(ValueError):
 
     The message names the value it got, what was wanted, and the nearest valid choice where there is one.
     """
+
+
+class FailedJobError(RuntimeError):
+    """A valid job that failed while it ran: exit code 1 on the command line."""
 
 
 def unknown(what: str, got: str, choices: Iterable[str]) -> UserError:

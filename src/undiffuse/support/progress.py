@@ -1,4 +1,4 @@
-"""Progress on standard error: a live bar on a terminal, one plain line now and then in a log."""
+"""Progress on standard error: a live bar on a terminal, otherwise a plain line every ten seconds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ class Update(Protocol):
         ...
 
 
-def counter(update: Callable[[int, int], None], total: int, per: int = 1) -> Callable[..., None]:
+OnProgress = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """Show nothing; the default."""
+
+
+def counter(update: OnProgress, total: int, per: int = 1) -> Callable[..., None]:
     """Return ``step(count=1)``, which adds up counts and reports ``sum // per`` of ``total`` after each."""
     made = 0
 

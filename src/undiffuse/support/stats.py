@@ -62,9 +62,15 @@ def exp_rows(exponents: Reals) -> tuple[Reals, Reals]:
 
 
 class PrincipalAxes(NamedTuple):
-    """Mean ``(dim,)``, variances ``(dim,)`` and axes ``(dim, dim)`` of data; axes are columns, largest variance first.
+    """Mean and principal axes of data.
 
-    Of the two directions of an axis, the one whose largest entry is positive is taken.
+    Attributes
+    ----------
+    mean : (dim,)
+    variances : (dim,)
+        Along the axes, largest first.
+    axes : (dim, dim)
+        One to a column; of its two directions, the one whose largest entry is positive.
     """
 
     mean: Floats

@@ -18,10 +18,10 @@ LARGEST_SEED = 2**64 - 1
 
 
 class Purpose(Enum):
-    """What a stream is for: a number, which is part of its key, and the names of the rest of the key.
+    """What a stream is for: a number, which is part of its key, and the names of the other parts of the key.
 
-    The only place where keys are made up. Every use has a purpose of its own, whose key has a fixed length, so two
-    streams are the same only if their seed, purpose and key are.
+    All keys are defined here. Every use has a purpose of its own, whose key has a fixed length, so two streams are the
+    same only if their seed, purpose and key are.
     """
 
     # data
@@ -48,7 +48,7 @@ class Purpose(Enum):
     XI_ERROR = (30, "t")
     BOUND = (31, "t")
     SLICES = (32,)
-    # pictures
+    # figures
     FORWARD_PICTURE = (40,)
     STEP_PICTURE = (41, "t")
     HOLE_PICTURE = (42, "sample")
@@ -101,7 +101,7 @@ def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Streams:
-    """Noise for samples, each from a stream of its own: ``(seed, purpose, *key, index)``.
+    """Noise for samples, each with a stream of its own: ``(seed, purpose, *key, index)``.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Streams:
     purpose : Purpose
         Two kinds of noise for the same samples have different purposes.
     key : tuple of int
-        What comes before the sample's index.
+        Parts of the stream's key before the sample's index.
     """
 
     seed: int
@@ -124,8 +124,8 @@ class Streams:
 class SampleNoise:
     """Standard normal noise for some samples, one generator each.
 
-    Sample ``i`` sees the same numbers whatever the number of samples beside it and however they are cut into
-    batches. Numbers are drawn ahead in slabs, since one call per sample and step would cost more than the step.
+    Sample ``i`` gets the same numbers for any number of samples and any batch size. Numbers are drawn ahead in slabs,
+    since one call per sample and step would cost more than the step.
 
     Parameters
     ----------

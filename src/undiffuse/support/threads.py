@@ -1,4 +1,4 @@
-"""Threads for array work: the parts of one step side by side, each with one thread of the libraries beneath."""
+"""Threads for array work: parts of one step in parallel, each with one thread of the libraries it calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cores() -> int:
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """Hold linear algebra to one thread inside a ``with`` block, so that rounding is the same on any machine."""
+    """Limit linear algebra to one thread inside a ``with`` block, so that rounding is the same on any machine."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1)
@@ -28,7 +28,7 @@ def one_thread() -> AbstractContextManager[Any]:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Hold torch to one thread inside a ``with`` block: on small products more are slower."""
+    """Limit torch to one thread inside a ``with`` block; on small products more are slower."""
     import torch
 
     before = torch.get_num_threads()
@@ -42,8 +42,8 @@ def one_torch_thread() -> Iterator[None]:
 class PartThreads:
     """As many threads as there are cores, but no more than ``parts``, for work that releases the interpreter's lock.
 
-    While they work, linear algebra keeps to one thread each. With a single part, or a single core, work is done where
-    it is asked for, by as many threads as the libraries like.
+    While they work, each uses one thread of linear algebra. With a single part or a single core no thread is started,
+    and the libraries use as many as they like.
     """
 
     def __init__(self, parts: int) -> None:

@@ -1,6 +1,7 @@
 """Training: a configuration cut into blocks of times, each block trained on its own."""
 
-from undiffuse.training.trainer import final_errors, overfit, run_errors, train_bank, train_run
+from undiffuse.training.execution import Execution
+from undiffuse.training.trainer import Overfit, final_errors, run_errors, train_bank, train_run
 from undiffuse.training.workers import WorkerError
 
-__all__ = ["WorkerError", "final_errors", "overfit", "run_errors", "train_bank", "train_run"]
+__all__ = ["Execution", "Overfit", "WorkerError", "final_errors", "run_errors", "train_bank", "train_run"]

@@ -11,13 +11,13 @@ import numpy as np
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.network import Architecture, Weights, start_weights
 from undiffuse.networks.parametrisation import Parametrisation
-from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.runs.config import Block, Config, TrainingSection
 from undiffuse.support.arrays import Arrays, Float32, Floats
 from undiffuse.support.errors import UserError
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.training import engines
-from undiffuse.training.engines import TrainingState
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
+from undiffuse.training.state import TrainingState
 
 Errors = Floats
 Begun = tuple[list[TrainingState], Errors, Errors]
@@ -25,10 +25,16 @@ Begun = tuple[list[TrainingState], Errors, Errors]
 
 @dataclass
 class Progress:
-    """What a block has finished: weights and errors of whole times, largest time first.
+    """Finished part of a block: weights and errors of whole times, largest time first.
 
-    ``train[t]`` and ``held_out[t]`` hold one mean square xi-error per dimension for each pass. ``state`` is where a
-    sweep stands.
+    Attributes
+    ----------
+    weights : dict of Weights
+        By time.
+    train, held_out : dict of list of float
+        By time, one mean square xi-error per dimension for each pass.
+    state : TrainingState or None
+        State of a sweep after the last finished time.
     """
 
     weights: dict[int, Weights] = field(default_factory=dict)
@@ -60,10 +66,10 @@ class Progress:
         return out
 
 
-class Remainder:
+class XiErrors:
     """Turns a network's output error into the xi-error per dimension of the data, on one data set.
 
-    To the components that the network leaves out it adds the expected error of the linear estimate there.
+    For the components that the network leaves out, the expected error of the linear estimate there is added.
     """
 
     def __init__(self, reference: GaussianDenoiser, x: Floats, width: int) -> None:
@@ -89,7 +95,7 @@ class BlockTrainer:
     Parameters
     ----------
     config : Config
-    first, last : int
+    block : Block
     train, held_out : (n, dim)
     reference : GaussianDenoiser
         Linear theory of the training data.
@@ -99,20 +105,20 @@ class BlockTrainer:
     def __init__(
         self,
         config: Config,
-        first: int,
-        last: int,
+        block: Block,
         train: Floats,
         held_out: Floats,
         reference: GaussianDenoiser,
         device: str = "cpu",
     ) -> None:
+        first, last = block
         self._config = config
         self._training: TrainingSection = config.training_at(last)
         self._architecture: Architecture = config.architecture_at(last, train.shape[1])
         self._parametrisation = Parametrisation(reference.forward, self._architecture, reference)
         project = self._parametrisation.project
         self._data: tuple[Float32, Float32] = project(train).astype(np.float32), project(held_out).astype(np.float32)
-        self._remainders = [Remainder(reference, x, self._architecture.width) for x in (train, held_out)]
+        self._xi_errors = [XiErrors(reference, x, self._architecture.width) for x in (train, held_out)]
         self._device = device
         self._sweeps = self._training.order == "sweep"
         self.engine = engines.choose(self._training.engine, self._architecture, device, self._sweeps)
@@ -135,13 +141,15 @@ class BlockTrainer:
         Parameters
         ----------
         saved : dict of arrays, optional
-            What ``save`` was last given: training goes on from there, to the same bits.
+            What ``save`` was last called with: training continues from there, to the same bits.
         before : TrainingState, optional
-            Where the block before left a sweep.
+            State in which the previous block of a sweep ended.
         save : callable, optional
-            Called between passes, at most every ``save_every`` seconds.
+            Called between passes with the state of the block as named arrays.
+        save_every : float
+            Least time between such calls, in seconds.
         on_pass : callable, optional
-            Called after each pass with the number of networks it trained, and once with those found done.
+            Called after each pass with the number of networks it trained; at the start, with the passes already made.
         """
         progress = Progress.from_arrays(saved) if saved else Progress()
         progress.state = before
@@ -155,11 +163,11 @@ class BlockTrainer:
             engine = engines.build(self.engine, self._architecture, states, self._device, self._training.average or 0.0)
             examples = [self._examples(t) for t in group]
             to_train_error, to_held_out_error = (
-                [r.error_of(self._parametrisation, t) for t in group] for r in self._remainders
+                [r.error_of(self._parametrisation, t) for t in group] for r in self._xi_errors
             )
             weights = [loss_weight(self._training, self._parametrisation, t) for t in group]
             test_x, test_y = _stack([e.of_held_out() for e in examples])
-            # The error in meeting posterior means is no xi-error: that is then measured on training data of its own.
+            # The error against posterior means is no xi-error, which is then measured on training samples separately.
             seen = _stack([e.of_training() for e in examples]) if self._training.targets == "posterior" else None
             warm = self._is_warm(group)
             passes = _passes(self._training, warm)
@@ -195,13 +203,14 @@ class BlockTrainer:
         return Examples(self._parametrisation, *self._data, self._config.seed, t, self._training)
 
     def _begin(self, group: list[int], progress: Progress, saved: Arrays | None) -> Begun:
-        """States and errors so far of a group: what was saved, fresh weights, or those of the time above."""
+        """States and errors of a group at its start: those saved, fresh weights, or those of the time before."""
         if saved and _MARK + "step" in saved:
-            # It belongs to the first group that is not finished, which is the first one begun: used once.
+            # What was saved belongs to the first unfinished group, the first to begin; it is taken out of ``saved``.
             return _unpack_unfinished(saved)
         nothing = np.empty((len(group), 0))
         if self._sweeps and self._is_warm(group):
-            assert progress.state is not None, "a sweep goes on from the block before"
+            if progress.state is None:
+                raise ValueError("a sweep goes on from the block before")
             return [progress.state.swept_to(self._architecture)], nothing, nothing
         if self._is_warm(group):
             starts = [progress.weights[t + 1].copy() for t in group]
@@ -216,7 +225,7 @@ class BlockTrainer:
         return start_weights(self._architecture, inputs, rng)
 
 
-def total_passes(config: Config, blocks: Iterable[tuple[int, int]] | None = None) -> int:
+def total_passes(config: Config, blocks: Iterable[Block] | None = None) -> int:
     """Passes over the data made in training ``blocks`` (default all), summed over their times."""
     total = 0
     for first, last in config.blocks() if blocks is None else blocks:
@@ -247,7 +256,7 @@ def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
 
 
 def pack_state(states: list[TrainingState]) -> Arrays:
-    """Training states of networks side by side, as named arrays."""
+    """Training states of several networks as named arrays."""
     out: Arrays = {"step": np.array(states[0].step, np.int64)}
     for part in ("weights", "first", "second", "average"):
         each = [getattr(state, part) for state in states]

@@ -3,73 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, get_args
 
 import numpy as np
 
+from undiffuse.kernels import LARGEST_DIM
 from undiffuse.networks.network import Architecture, Weights
+from undiffuse.runs.config import EngineName
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.errors import UserError, one_of
+from undiffuse.training.state import Engine, TrainingState
 
-ENGINES = ("auto", "kernel", "torch")
-KERNEL_DIM = 4  # largest dimension the fused kernel keeps in registers
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """Where the training of one network stands: weights, Adam's two moments of each, steps made, running average."""
-
-    weights: Weights
-    first: Weights
-    second: Weights
-    step: int = 0
-    average: Weights | None = None
-
-    @staticmethod
-    def fresh(weights: Weights, architecture: Architecture) -> TrainingState:
-        """State before the first step."""
-        return TrainingState(weights, Weights.zeros(architecture), Weights.zeros(architecture))
-
-    @property
-    def result(self) -> Weights:
-        """The weights to keep: the average where there is one."""
-        return self.average or self.weights
-
-    def swept_to(self, architecture: Architecture) -> TrainingState:
-        """State in which a sweep goes on with the next time's network, which may have other components.
-
-        Where components come in, the average starts again from the weights: the new ones were never averaged.
-        """
-        width = architecture.width
-        kept = self.result if width <= self.weights.W.shape[1] else self.weights
-        parts = (part.widened(width) for part in (self.weights, self.first, self.second, kept))
-        weights, first, second, average = parts
-        return TrainingState(weights, first, second, self.step, average)
-
-
-class Engine(Protocol):
-    """Trains the networks of a group of times side by side; they share nothing but the architecture."""
-
-    def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
-        """Make one pass in minibatches over inputs and targets of shape ``(times, n, dim)``.
-
-        ``rates`` holds one learning rate for each step, ``weights`` one factor on the loss for each time. Returns
-        each time's mean square output error per dimension, every minibatch measured just before its update.
-        """
-        ...
-
-    def outputs(self, x: Float32) -> Float32:
-        """Outputs of the networks at ``x``, shape ``(times, n, dim)``."""
-        ...
-
-    def states(self) -> list[TrainingState]:
-        """Return the state of each time's network, to save or to go on from."""
-        ...
+ENGINES: tuple[str, ...] = get_args(EngineName)
 
 
 def choose(engine: str, architecture: Architecture, device: str, averaging: bool = False) -> str:
     """Return the engine to use: the kernel for small piecewise-linear networks on a CPU, torch for the rest.
+
+    Parameters
+    ----------
+    engine : {"auto", "kernel", "torch"}
+    architecture : Architecture
+    device : {"cpu", "cuda"}
+    averaging : bool
+        Whether a running average of the weights (EMA) is wanted, which the kernel does not keep.
 
     Raises
     ------
@@ -78,10 +35,10 @@ def choose(engine: str, architecture: Architecture, device: str, averaging: bool
     """
     one_of("engine", engine, ENGINES)
     obstacle = ""
-    if architecture.width > KERNEL_DIM:
-        obstacle = f"networks of {architecture.width} variables (at most {KERNEL_DIM})"
-    elif architecture.activation == "sigmoid":
-        obstacle = "sigmoid activations"
+    if architecture.width > LARGEST_DIM:
+        obstacle = f"networks of {architecture.width} variables (at most {LARGEST_DIM})"
+    elif architecture.h.floor is None:
+        obstacle = f"{architecture.activation} activations"
     elif averaging:
         obstacle = "weight averages (order 'sweep')"
     elif device != "cpu":
@@ -94,9 +51,18 @@ def choose(engine: str, architecture: Architecture, device: str, averaging: bool
 def build(
     engine: str, architecture: Architecture, states: list[TrainingState], device: str = "cpu", average: float = 0.0
 ) -> Engine:
-    """Make an engine, named by :func:`choose`, that starts from the given states.
+    """Make an engine that starts from the given states.
 
-    ``average`` is the share of the running average kept at each step, for states that have one.
+    Parameters
+    ----------
+    engine : {"kernel", "torch"}
+        As :func:`choose` returns it.
+    architecture : Architecture
+    states : list of TrainingState
+        One for each time; the kernel takes a single one.
+    device : {"cpu", "cuda"}
+    average : float
+        Share of the running average (EMA) kept at each step; used where the states have one.
     """
     if engine == "torch":
         from undiffuse.training.torch_engine import TorchEngine
@@ -125,14 +91,20 @@ class KernelEngine:
         self._signs[: architecture.hidden] = architecture.signs
 
     def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
-        """See :class:`Engine`."""
+        """Make one pass over the data.
+
+        Parameters
+        ----------
+        x, y, batch, rates, weights
+            See :meth:`~undiffuse.training.state.Engine.run_pass`.
+        """
         a = self._architecture
         error = self._kernel.training_pass(
             *self._packed,
             *self._biases,
             a.tying != "untied",
             self._signs,
-            self._kernel.floor_of(a.activation),
+            np.float32(a.h.floor),
             x.reshape(-1),
             y.reshape(-1),
             batch,
@@ -145,12 +117,11 @@ class KernelEngine:
         return np.array([error])
 
     def outputs(self, x: Float32) -> Float32:
-        """See :class:`Engine`."""
-        floor = self._kernel.floor_of(self._architecture.activation)
-        return self._kernel.apply(self._packed[0], self._biases[0], floor, x[0])[None]
+        """See :class:`~undiffuse.training.state.Engine`."""
+        return self._kernel.apply(self._packed[0], self._biases[0], self._architecture.h.floor, x[0])[None]
 
     def states(self) -> list[TrainingState]:
-        """See :class:`Engine`."""
+        """See :class:`~undiffuse.training.state.Engine`."""
         return [TrainingState(self._unpack(0), self._unpack(1), self._unpack(2), self._step)]
 
     def _unpack(self, part: int) -> Weights:

@@ -1,4 +1,4 @@
-"""What one pass over the data shows the network of one time: noised inputs, targets and learning rates."""
+"""Inputs, targets and learning rates of one pass over the data, for the network of one time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.stats import exp_rows
 from undiffuse.support.streams import Purpose, stream
 
-_BRIGHTEST = np.float32(1.5)  # largest share of a sample in a blend
+_BRIGHTEST = np.float32(1.5)  # largest factor of a sample in a blend
 
 
 class Examples:
@@ -23,12 +23,12 @@ class Examples:
     Parameters
     ----------
     parametrisation : Parametrisation
-        Says what the target is.
+        Decides the target.
     train, held_out : float32 (n, width)
         Data in the network's own variables.
     seed, t : int
     training : TrainingSection
-        Says what the answers and the inputs of training are.
+        Its ``targets`` and ``blends`` are used.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Examples:
         self._posterior, self._blends = training.targets == "posterior", training.blends
 
     def of_pass(self, number: int) -> tuple[Float32, Float32]:
-        """Inputs and targets of pass ``number``, in the order they are to be seen; each ``(n, dim)`` float32."""
+        """Inputs and targets of pass ``number``, in the order of the pass; each ``(n, dim)`` float32."""
         rng = stream(self._seed, Purpose.PASS, self.t, number)
         order = rng.permutation(len(self._train))
         x0 = np.take(self._train, order, axis=0)
@@ -58,7 +58,7 @@ class Examples:
         others = self._train[rng.integers(0, len(x0), blended.sum())]
         x0[blended] = shares[0] * x0[blended] + shares[1] * others
         xi, x_t = self._diffused(x0, rng)
-        # A blend is not a sample of the data, so the noise that was added to it is never the answer.
+        # A blend is not a sample of the data, so the noise that was added to it is never its target.
         answered = np.ones(len(x0), bool) if self._posterior else blended
         x0[answered] = self._posterior_mean(x_t[answered], self._train[rng.permutation(len(x0))[: len(x0) // 2]])
         signal, noise = np.float32(self._forward.signal(self.t)), np.float32(self._forward.noise(self.t))
@@ -75,7 +75,7 @@ class Examples:
         return self._pair(self._held_out, stream(self._seed, Purpose.HELD_OUT_ERROR, self.t))
 
     def at_start(self, count: int, rng: np.random.Generator) -> Floats:
-        """Draw ``count`` inputs to place initial weights by, shape ``(count, dim)``."""
+        """Draw ``count`` inputs for the initialisation of weights, shape ``(count, dim)``."""
         x0 = self._train[rng.integers(0, len(self._train), count)]
         return self._forward.jump(x0, self.t, rng.standard_normal(x0.shape)).astype(np.float64)
 
@@ -111,9 +111,19 @@ class Examples:
 def learning_rates(
     training: TrainingSection, first_step: int, steps: int, total: int, warm_rate: float | None = None
 ) -> Floats:
-    """Learning rates of ``steps`` consecutive steps out of ``total``: constant, or decaying to zero.
+    """Learning rates of consecutive steps: constant, or decaying to zero, shape ``(steps,)``.
 
-    ``trapezoid`` is constant for the first half and then falls linearly; ``warm_rate`` replaces them all.
+    Parameters
+    ----------
+    training : TrainingSection
+        Its ``learning_rate`` and ``decay``; ``trapezoid`` is constant for the first half and then falls linearly.
+    first_step : int
+        Steps made before these.
+    steps : int
+    total : int
+        Steps of the whole training of this network.
+    warm_rate : float, optional
+        Constant rate that replaces all of this.
     """
     if warm_rate is not None:
         return np.full(steps, warm_rate)

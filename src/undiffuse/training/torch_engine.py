@@ -9,13 +9,14 @@ import torch
 
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.support.arrays import Float32, Floats
-from undiffuse.training.engines import TrainingState
+from undiffuse.training.state import TrainingState
 
 
 class TorchEngine:
     """Networks of several times, stacked along the first axis of every tensor.
 
-    Gradients are written out rather than taped: one hidden layer has four, and they reuse the forward pass's buffers.
+    Gradients are written out instead of left to autograd: one hidden layer has four, and they reuse the forward pass's
+    buffers.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class TorchEngine:
     device : str
         ``"cpu"`` or ``"cuda"``.
     average : float
-        Share of the running average kept at each step; used where the states have one.
+        Share of the running average (EMA) kept at each step; used where the states have one.
     """
 
     _AVERAGE_EVERY = 4  # steps between updates of the average, which moves far more slowly
@@ -52,7 +53,13 @@ class TorchEngine:
         self._step, self._kept = states[0].step, average**self._AVERAGE_EVERY
 
     def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
-        """See :class:`~undiffuse.training.engines.Engine`."""
+        """Make one pass over the data.
+
+        Parameters
+        ----------
+        x, y, batch, rates, weights
+            See :meth:`~undiffuse.training.state.Engine.run_pass`.
+        """
         inputs, targets = self._tensor(x), self._tensor(y)
         factors = torch.tensor(weights, dtype=torch.float32, device=self._device)[:, None, None]
         total = torch.zeros(len(x), dtype=torch.float64, device=self._device)
@@ -69,12 +76,12 @@ class TorchEngine:
         return (total / (x.shape[1] * x.shape[2])).cpu().numpy()
 
     def outputs(self, x: Float32) -> Float32:
-        """See :class:`~undiffuse.training.engines.Engine`."""
+        """See :class:`~undiffuse.training.state.Engine`."""
         out: Float32 = self._forward(self._tensor(x))[1].cpu().numpy()
         return out
 
     def states(self) -> list[TrainingState]:
-        """See :class:`~undiffuse.training.engines.Engine`."""
+        """See :class:`~undiffuse.training.state.Engine`."""
         moments = {name: self._adam.state[parameter] for name, parameter in self._parameters.items()}
         first, second = ({name: m[key] for name, m in moments.items()} for key in ("exp_avg", "exp_avg_sq"))
         weights = self._unstack({**self._parameters, "A": self._decoder()})
@@ -98,10 +105,7 @@ class TorchEngine:
         """Hidden activities and outputs."""
         p = self._parameters
         h = torch.baddbmm(p["b_h"][:, None], x, p["W"].mT)
-        if self._architecture.activation == "relu":
-            h.relu_()
-        elif self._architecture.activation == "sigmoid":
-            h.sigmoid_()
+        h = self._architecture.h.of_tensor(h)
         return h, torch.baddbmm(p["b_r"][:, None], h, self._decoder().mT)
 
     def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
@@ -112,10 +116,9 @@ class TorchEngine:
         g = residual * (2 * factors / x.shape[1])
         g_A = torch.bmm(g.mT, h)
         g_u = torch.bmm(g, self._decoder())
-        if self._architecture.activation == "relu":
-            g_u.mul_(h > 0)
-        elif self._architecture.activation == "sigmoid":
-            g_u.mul_(h * (1 - h))
+        slope = self._architecture.h.slope(h)
+        if slope is not None:
+            g_u.mul_(slope)
         g_W = torch.bmm(g_u.mT, x)
         if self._tied:
             g_W += (g_A * self._signs).mT

@@ -6,7 +6,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,33 +18,26 @@ from undiffuse.datasets import Dataset, fingerprint
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.bank import Bank, MemoryBlock
 from undiffuse.networks.network import Weights
-from undiffuse.runs.config import Config
+from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import total_memory
 from undiffuse.support.stats import stderr
-from undiffuse.training import workers as pool
 from undiffuse.training.blocks import total_passes
+from undiffuse.training.execution import Execution
+from undiffuse.training.workers import Job, Link, Scratch, run_jobs
 
-OnProgress = Callable[[int, int], None]  # (passes made, passes in all)
 
-
-def train_bank(
-    config: Config,
-    data: Dataset,
-    device: str = "auto",
-    workers: int | None = None,
-    on_progress: OnProgress = lambda done, total: None,
-) -> tuple[Bank, Floats]:
+def train_bank(config: Config, data: Dataset, execution: Execution | None = None) -> tuple[Bank, Floats]:
     """Train a bank in memory; return it and the errors :func:`final_errors` describes."""
-    device, _ = pool.resolve(config, data.dim, device, workers)
-    blocks, errors = [], []
+    execution = execution or Execution()
     reference = GaussianDenoiser.from_data(config.forward(), data.train)
-    todo = list(enumerate(config.blocks()))
-    for job, arrays in _run(config, data, reference, device, workers, todo, None, on_progress):
+    blocks, errors = [], []
+    training = _Training(config, data, reference, execution)
+    for job, arrays in training.of([*range(len(config.blocks()))]):
         weights = Weights(**{name: arrays[name] for name in Weights.NAMES})  # type: ignore[arg-type]
-        blocks.append(MemoryBlock(job.first, config.architecture_at(job.last, data.dim), weights))
+        blocks.append(MemoryBlock(job.block.first, config.architecture_at(job.block.last, data.dim), weights))
         errors.append(final_errors(arrays))
     bank = Bank(reference.forward, blocks, reference)
     return bank, np.concatenate(sorted(errors, key=lambda rows: rows[0, 0]))
@@ -53,17 +47,26 @@ def train_run(
     config: Config,
     data: Dataset,
     path: str | Path,
+    *,
     resume: bool = False,
     overwrite: bool = False,
-    device: str = "auto",
-    workers: int | None = None,
-    save_every: float = 30.0,
-    on_progress: OnProgress = lambda done, total: None,
+    execution: Execution | None = None,
 ) -> RunFolder:
     """Train a bank into a run folder, or finish one.
 
     Random streams are keyed by time and pass, so a run that was killed and resumed ends with the same bits as one
     that was not, on one kind of device and engine.
+
+    Parameters
+    ----------
+    config : Config
+    data : Dataset
+    path : path
+    resume : bool
+        Go on with a run that was stopped.
+    overwrite : bool
+        Replace a run that is there.
+    execution : Execution
 
     Raises
     ------
@@ -73,7 +76,8 @@ def train_run(
     WorkerError
         If a worker process dies; what was done is kept.
     """
-    device, engine = pool.resolve(config, data.dim, device, workers)
+    execution = execution or Execution()
+    device, engine = execution.resolve(config, data.dim)
     identity: dict[str, Any] = {
         "package_version": version("undiffuse"),
         "data_sha256": fingerprint(data),
@@ -82,27 +86,75 @@ def train_run(
         "engine": engine,
     }
     config.forward().check_prior(data.train)
-    _check_room(config, data.dim, Path(path), pool.resolve_workers(workers, len(config.blocks()), device))
+    _check_room(config, data.dim, Path(path), execution.processes(len(config.blocks()), device))
     if resume:
         run = RunFolder.open(path)
         _same_run(run, config, identity)
     else:
-        reference = GaussianDenoiser.from_data(config.forward(), data.train)
-        run = RunFolder.create(path, config, identity, reference, overwrite)
+        run = RunFolder.create(
+            path, config, identity, GaussianDenoiser.from_data(config.forward(), data.train), overwrite
+        )
     with run.lock():
         started, before = time.monotonic(), run.manifest.training_seconds
-        todo = [(i, (e.first, e.last)) for i, e in enumerate(run.blocks) if e.state != "done"]
-        if todo:
-            _write_metrics(run)
-        for job, arrays in _run(config, data, run.reference(), device, workers, todo, (run, save_every), on_progress):
+        todo = [i for i, entry in enumerate(run.blocks) if entry.state != "done"]
+        records = {i: run.read_record(entry) for i, entry in enumerate(run.blocks) if i not in todo}
+        _write_metrics(run, records)
+        for job, arrays in _Training(config, data, run.reference(), execution, run).of(todo):
             run.manifest.training_seconds = round(before + time.monotonic() - started, 2)
             run.enter_block(run.blocks[job.index])
             _drop_used_states(run)
+            records[job.index] = arrays
             with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
                 lines.writelines(_metric_lines(arrays))
-        # Also when nothing was left to do: a run may have been killed just before this line.
-        _write_metrics(run)
+        _write_metrics(run, records)
     return run
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What all blocks of one training share; ``run`` is the folder they go into, if any."""
+
+    config: Config
+    data: Dataset
+    reference: GaussianDenoiser
+    execution: Execution
+    run: RunFolder | None = None
+
+    def of(self, todo: list[int]) -> Iterator[tuple[Job, Arrays]]:
+        """Train the blocks of these indices and yield each as it is done."""
+        blocks = self.config.blocks()
+        device, _ = self.execution.resolve(self.config, self.data.dim)
+        total = total_passes(self.config)
+        # Blocks done before count as done, all of them.
+        left = total_passes(self.config, [blocks[i] for i in todo])
+        with tempfile.TemporaryDirectory(prefix="undiffuse-", ignore_cleanup_errors=True) as folder:
+            scratch = Scratch(Path(folder), self.data.train, self.data.held_out, self.reference, len(blocks))
+            jobs = [self._job(i, folder, device) for i in reversed(todo)]
+            yield from run_jobs(
+                jobs,
+                self.execution.processes(len(todo), device),
+                lambda: self.execution.on_progress(total - left + scratch.passes_done(), total),
+            )
+
+    def _job(self, index: int, folder: str, device: str) -> Job:
+        before = [self.config.block_before(i) for i in range(len(self.config.blocks()))]
+        after = before[index]
+        link = Link(
+            after,
+            None if after is None else self._state_file(after, folder),
+            self._state_file(index, folder) if index in before else None,
+        )
+        path = None if self.run is None else str(self.run.path)
+        block = self.config.blocks()[index]
+        return Job(index, block, self.config, folder, device, path, self.execution.save_every, link)
+
+    def _state_file(self, index: int, folder: str) -> str:
+        if self.run is None:
+            return f"{folder}/{index}.state"
+        return str(self.run.state_path(self.run.blocks[index]))
+
+
+# -- errors -----------------------------------------------------------------------------------------------------------
 
 
 def final_errors(arrays: Arrays) -> Floats:
@@ -114,19 +166,33 @@ def final_errors(arrays: Arrays) -> Floats:
     return np.column_stack([arrays["times"], arrays["train_error"][last], arrays["held_out_error"][last]])
 
 
-def overfit(errors: Floats) -> dict[str, float]:
-    """Compare held-out with training errors over all times, from rows ``(t, training, held out)``.
+@dataclass(frozen=True)
+class Overfit:
+    """Held-out against training errors over all times.
 
-    ``gap`` is the mean over times of ``held_out/train - 1`` and ``gap_stderr`` its standard error; memorising shows
-    as a gap many standard errors above zero. ``worst_t`` is where the gap is largest.
+    Attributes
+    ----------
+    gap, gap_stderr : float
+        Mean over times of ``held_out/train - 1`` and its standard error; memorising shows as a gap many standard
+        errors above zero.
+    worst_t, worst_gap : int, float
+        Where the gap is largest, and how large it is there.
     """
-    gap = errors[:, 2] / errors[:, 1] - 1
-    return {
-        "gap": float(gap.mean()),
-        "gap_stderr": stderr(gap),
-        "worst_t": int(errors[np.argmax(gap), 0]),
-        "worst_gap": float(gap.max()),
-    }
+
+    gap: float
+    gap_stderr: float
+    worst_t: int
+    worst_gap: float
+
+    @staticmethod
+    def of(errors: Floats) -> Overfit:
+        """Compare from rows ``(t, training, held out)``."""
+        gap = errors[:, 2] / errors[:, 1] - 1
+        return Overfit(float(gap.mean()), stderr(gap), int(errors[np.argmax(gap), 0]), float(gap.max()))
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the numbers by name."""
+        return asdict(self)
 
 
 def run_errors(run: RunFolder) -> Floats:
@@ -134,38 +200,7 @@ def run_errors(run: RunFolder) -> Floats:
     return np.concatenate([final_errors(run.read_record(e)) for e in run.blocks if e.state == "done"])
 
 
-def _run(
-    config: Config,
-    data: Dataset,
-    reference: GaussianDenoiser,
-    device: str,
-    workers: int | None,
-    todo: list[tuple[int, tuple[int, int]]],
-    run: tuple[RunFolder, float] | None,
-    on_progress: OnProgress,
-) -> Iterator[tuple[pool.Job, Arrays]]:
-    """Train the blocks ``(index, (first, last))`` and yield each as it is done."""
-    count = pool.resolve_workers(workers, len(todo), device)
-    run_path, save_every = (None, 0.0) if run is None else (str(run[0].path), run[1])
-    total = total_passes(config)
-    # Blocks done before count as done, all of them.
-    left = total_passes(config, {block for _, block in todo})
-    with tempfile.TemporaryDirectory(prefix="undiffuse-", ignore_cleanup_errors=True) as folder:
-        scratch = pool.Scratch(Path(folder), data.train, data.held_out, reference, len(config.blocks()))
-
-        def state_file(index: int) -> str:
-            return f"{folder}/{index}.state" if run is None else str(run[0].state_path(run[0].blocks[index]))
-
-        before = [config.block_before(index) for index in range(len(config.blocks()))]
-        jobs = []
-        for index, (first, last) in reversed(todo):
-            after = before[index]
-            starts_at = None if after is None else state_file(after)
-            leaves_at = state_file(index) if index in before else None
-            jobs.append(
-                pool.Job(index, first, last, config, folder, device, run_path, save_every, after, starts_at, leaves_at)
-            )
-        yield from pool.run_jobs(jobs, count, lambda: on_progress(total - left + scratch.passes_done(), total))
+# -- before and around ------------------------------------------------------------------------------------------------
 
 
 def _drop_used_states(run: RunFolder) -> None:
@@ -179,11 +214,11 @@ def _drop_used_states(run: RunFolder) -> None:
 def _check_room(config: Config, dim: int, path: Path, workers: int) -> None:
     """Refuse a bank that the disk or the memory cannot hold, before any of it is trained."""
 
-    def size(first: int, last: int) -> int:
-        a = config.architecture_at(last, dim)
-        return 4 * (last - first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
+    def size(block: Block) -> int:
+        a = config.architecture_at(block.last, dim)
+        return 4 * (block.last - block.first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
 
-    sizes = [size(first, last) for first, last in config.blocks()]
+    sizes = [size(block) for block in config.blocks()]
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
     require(sum(sizes) < free, f"the bank takes {sum(sizes) / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free")
@@ -224,7 +259,6 @@ def _metric_lines(arrays: Arrays) -> Iterator[str]:
             at += 1
 
 
-def _write_metrics(run: RunFolder) -> None:
-    """Write ``metrics.jsonl`` anew from the finished blocks, which hold the same numbers."""
-    done = [entry for entry in run.blocks if entry.state == "done"]
-    run.write_text("metrics.jsonl", "".join(line for entry in done for line in _metric_lines(run.read_record(entry))))
+def _write_metrics(run: RunFolder, records: dict[int, Arrays]) -> None:
+    """Write ``metrics.jsonl`` anew, in order of time, from what the training of finished blocks recorded."""
+    run.write_text("metrics.jsonl", "".join(line for i in sorted(records) for line in _metric_lines(records[i])))

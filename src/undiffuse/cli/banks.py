@@ -1,0 +1,44 @@
+"""Commands about what a bank has learned: analyse, memorise."""
+
+from __future__ import annotations
+
+from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.times import time_rows, times_table
+from undiffuse.studies import analyse as analysis
+from undiffuse.studies import memorise as memorisation
+from undiffuse.support.progress import progress
+
+
+def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
+    """Follow a run's weights along diffusion time, beside the times at which diffusion decides."""
+    with progress("analysing", "steps") as update:
+        result = analysis.run(settings, update)
+    changes = sorted(result.changes.items(), key=lambda item: item[1].tau)
+    lines = [
+        *times_table(result.found, time_rows(result.bank_times)),
+        result.energy,
+        *table(
+            ["quantity", "changes fastest at t", "OU time"],
+            [[name, str(change.t), f"{change.tau:.3f}"] for name, change in changes],
+        ),
+        f"page: {result.page}",
+    ]
+    answer(result, json, lines)
+
+
+def memorise(settings: memorisation.Settings, *, json: Json = False) -> None:
+    """Train pairs of banks on disjoint halves and compare what they draw from the same noise."""
+    with progress("training twins", "pairs") as update:
+        result = memorisation.run(settings, update)
+    rows = [
+        [
+            str(t.n),
+            str(t.hidden),
+            measured(t.copies, t.copies_stderr),
+            f"{t.copies_of_data:.3f}",
+            measured(t.apart, t.apart_stderr),
+            f"{100 * t.gap:+.1f} %",
+        ]
+        for t in result.twins
+    ]
+    answer(result, json, table(["n", "hidden", "copies", "of unseen data", "twins apart", "held-out gap"], rows))

@@ -1,0 +1,35 @@
+"""The commands presets, info and data fetch."""
+
+from __future__ import annotations
+
+from undiffuse.cli.answers import Json, answer
+from undiffuse.studies import fetch as fetching
+from undiffuse.studies import info as description
+
+
+def presets(*, json: Json = False) -> None:
+    """List the presets."""
+    result = description.presets()
+    width = max(len(preset.name) for preset in result.presets)
+    answer(result, json, [f"{preset.name:{width}}  {preset.description}" for preset in result.presets])
+
+
+def info(settings: description.Settings, *, json: Json = False) -> None:
+    """Describe a run folder: what it is, how far it is, what its schedule does."""
+    result = description.run(settings)
+    schedule = result.schedule
+    lines = [
+        f"{result.preset}: {result.description}",
+        f"{result.state}, {result.blocks_done} of {result.blocks} blocks, {result.training_seconds:.1f} s of training "
+        f"({result.engine} engine, {result.device})",
+        f"T = {schedule['T']}, alpha_bar(T) = {schedule['alpha_bar_T']:.3g}, tau(T) = {schedule['ou_time_T']:.3f}, "
+        f"prior KL = {schedule['prior_kl']:.3g} nats per dimension",
+        f"dim = {result.dim}, seed = {result.seed}, undiffuse {result.package_version}",
+    ]
+    answer(result, json, lines)
+
+
+def fetch(settings: fetching.Settings = fetching.Settings(), *, json: Json = False) -> None:  # noqa: B008  frozen
+    """Download a data set: mnist, all ten digits, about 11 MB. Digits 0, 1 and 3 need no download."""
+    result = fetching.run(settings)
+    answer(result, json, [*(f"{file}: {source}" for file, source in result.files.items()), f"in {result.folder}"])

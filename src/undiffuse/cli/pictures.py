@@ -1,0 +1,41 @@
+"""The command figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from undiffuse.cli.answers import Json, answer
+from undiffuse.studies import figures as drawing
+from undiffuse.studies import thesis
+
+
+def figures(
+    run: Path,
+    *more: Path,
+    out: Path,
+    runs: Annotated[Path, Parameter(help="With thesis and no runs named: where to look for them.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Make the figures of one run or several, or Figures 1 to 10 of the thesis, as PNG files.
+
+    Parameters
+    ----------
+    run
+        Run folder; or the word thesis, for the thesis's figures from the runs that follow.
+    more
+        Further run folders: each run's figures then get a folder of their own, and Figure 5 shows all runs.
+    out
+        Folder to put them in; files of the same names are replaced.
+    """
+    if str(run) != "thesis":
+        result = drawing.run(drawing.Settings((run, *more), out=out))
+        answer(result, json, result.figures)
+        return
+    found = thesis.run(thesis.Settings(runs=more, under=runs, out=out))
+    lines = list(found.figures)
+    for number, commands in found.missing.items():
+        lines += [f"Figure {number} is left out; it needs", *(f"  {command}" for command in commands)]
+    answer(found, json, lines)

@@ -1,0 +1,290 @@
+"""The samplers: each takes ``x_t`` to ``x_p`` at an earlier time p, through ``xi_hat`` and the ``x0_hat`` it implies.
+
+| sampler | step | network evaluations (NFE) a step |
+|---|---|---|
+| :class:`Ancestral` | posterior mean given ``x0_hat``, plus noise: Algorithm 2, Ho et al. 2020 | 1 |
+| :class:`DDIM` | the same ``xi_hat`` at the new noise level; Song, Meng & Ermon 2021 | 1 |
+| :class:`ProbabilityFlow` | Heun's rule for the probability flow; Karras et al. 2022 | 2 |
+| :class:`DPMSolver2M` | second order from the step before, DPM-Solver++(2M); Lu et al. 2022 | 1 |
+
+A new one is a frozen dataclass with a ``name`` and a :meth:`Sampler.step`, and a line in :data:`SAMPLERS`. A multistep
+sampler returns what its next step needs as a *memory*, which is passed to that step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, one_of, require
+
+Draw = Callable[[], Floats]
+Variance = Literal["beta", "posterior"]
+VARIANCES: tuple[str, ...] = get_args(Variance)
+
+
+@dataclass(frozen=True)
+class Sampler(ABC):
+    """A rule for the steps of the reverse process; ``Sampler.named("ddim", steps=50)`` makes one by name.
+
+    Parameters
+    ----------
+    steps : int, optional
+        Number of steps, spread evenly over the times; all of them by default.
+    clip : (low, high), optional
+        Range that ``x0_hat`` is clipped to, with ``xi_hat`` recomputed from it; for bounded data only, off by default.
+
+    Attributes
+    ----------
+    name : str
+        Name in :data:`SAMPLERS` and on the command line.
+    evaluations : int
+        Evaluations of the network in a step; times the steps, the number of function evaluations (NFE).
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> ud.Sampler.named("ddim", steps=50, eta=1.0)
+    DDIM(steps=50, clip=None, eta=1.0)
+
+    See Also
+    --------
+    undiffuse.sample, undiffuse.Ancestral, undiffuse.DDIM, undiffuse.ProbabilityFlow, undiffuse.DPMSolver2M
+    """
+
+    steps: int | None = None
+    clip: tuple[float, float] | None = None
+
+    name: ClassVar[str] = ""
+    evaluations: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        require(self.clip is None or self.clip[0] < self.clip[1], f"clip range {self.clip} is empty")
+
+    @staticmethod
+    def named(name: str, **options: Any) -> Sampler:
+        """Make a sampler by its name in :data:`SAMPLERS`; options that are None are left at their defaults.
+
+        Raises
+        ------
+        UserError
+            If there is no such sampler, or it has no such option.
+        """
+        kind = SAMPLERS[one_of("sampler", name, SAMPLERS)]
+        given = {option: value for option, value in options.items() if value is not None}
+        for option, value in given.items():
+            if option not in {field.name for field in fields(kind)}:
+                owners = [n for n, other in SAMPLERS.items() if option in {field.name for field in fields(other)}]
+                whose = f" is an option of {' and '.join(owners)}; sampler {name!r} has none"
+                raise UserError(f"{option} = {value!r}{whose if owners else ' is no option of any sampler'}")
+        return kind(**given)
+
+    @abstractmethod
+    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
+        """Take ``x`` through one step.
+
+        Parameters
+        ----------
+        denoiser : Denoiser
+        x : (n, dim)
+        at : Step
+            The time ``x`` is at and the earlier one it is taken to, never 0.
+        noise : callable
+            Returns fresh standard normal numbers ``(n, dim)`` at each call.
+        memory : object, optional
+            What the step before returned; None after a start or a jump back up.
+
+        Returns
+        -------
+        x : (n, dim)
+        memory : object
+        """
+
+    def move(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
+        """Take one step of any kind: :meth:`step`, or to ``x0_hat`` where it leads to t = 0, without noise (22).
+
+        Parameters
+        ----------
+        denoiser, x, at, noise, memory
+            See :meth:`step`; here the earlier time may be 0.
+        """
+        if at.previous == 0:
+            return denoiser.forward.from_xi("x0", self.xi_hat(denoiser, x, at.t), x, at.t), None
+        return self.step(denoiser, x, at, noise, memory)
+
+    def times(self, denoiser: Denoiser, start: int) -> list[int]:
+        """List the times visited, from ``start`` down to 0."""
+        return [*denoiser.forward.schedule.spaced_times(self.steps, start).tolist(), 0]
+
+    def xi_hat(self, denoiser: Denoiser, x: Floats, t: int) -> Floats:
+        """Noise estimate; with ``clip``, the one that belongs to the clipped ``x0_hat``."""
+        xi = np.asarray(denoiser.xi_hat(x, t), dtype=np.float64)
+        if self.clip is None:
+            return xi
+        x0 = np.clip(denoiser.forward.from_xi("x0", xi, x, t), *self.clip)
+        return denoiser.forward.to_xi("x0", x0, x, t)
+
+
+class Step(NamedTuple):
+    """One step of the reverse process, from time ``t`` to the earlier time ``previous``."""
+
+    t: int
+    previous: int
+
+
+@dataclass(frozen=True)
+class Ancestral(Sampler):
+    """DDPM, Algorithm 2: posterior mean of ``x_p`` given ``x0_hat``, plus ``s sigma z``; equation (21), Ho et al. 2020.
+
+    Parameters
+    ----------
+    steps, clip
+        See :class:`Sampler`.
+    variance : {"beta", "posterior"}
+        ``sigma^2``: ``beta_t`` (thesis) or ``beta~_t``, those of the jump ``p -> t``.
+    """
+
+    variance: Variance = "beta"
+
+    name: ClassVar[str] = "ancestral"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("variance", self.variance, VARIANCES)
+
+    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
+        """Take one step.
+
+        Parameters
+        ----------
+        denoiser, x, at, noise, memory
+            See :meth:`Sampler.step`.
+        """
+        _, beta, posterior = denoiser.forward.schedule.between(*at)
+        xi = self.xi_hat(denoiser, x, at.t)
+        # Around xi_hat at time previous with its own noise level: the posterior mean, written as DDIM's.
+        Delta = float(denoiser.forward.schedule.Delta(at.previous))
+        return _leave(
+            denoiser, x, xi, at, (Delta - posterior, beta if self.variance == "beta" else posterior), noise
+        ), None
+
+
+@dataclass(frozen=True)
+class DDIM(Sampler):
+    """``sqrt(abar_p) x0_hat + s sqrt(Delta_p - sigma^2) xi_hat + s sigma z``; Song, Meng & Ermon 2021.
+
+    With ``sigma = eta sqrt(beta~)``. ``eta = 1`` is the ancestral sampler with the posterior variance, ``eta = 0``
+    Euler's rule for the probability flow.
+
+    Parameters
+    ----------
+    steps, clip
+        See :class:`Sampler`.
+    eta : float
+        Noise, from 0 (none) to 1.
+    """
+
+    eta: float = 0.0
+
+    name: ClassVar[str] = "ddim"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 <= self.eta <= 1, f"eta = {self.eta}: wanted 0..1")
+
+    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
+        """Take one step.
+
+        Parameters
+        ----------
+        denoiser, x, at, noise, memory
+            See :meth:`Sampler.step`.
+        """
+        added = self.eta**2 * denoiser.forward.schedule.between(*at)[2]
+        xi = self.xi_hat(denoiser, x, at.t)
+        kept = float(denoiser.forward.schedule.Delta(at.previous)) - added
+        return _leave(denoiser, x, xi, at, (kept, added), noise), None
+
+
+def _leave(denoiser: Denoiser, x: Floats, xi: Floats, at: Step, variances: tuple[float, float], noise: Draw) -> Floats:
+    """``signal_p x0_hat + s sqrt(kept) xi_hat + s sqrt(added) z`` for ``variances = (kept, added)``.
+
+    With x0_hat written out: two passes over the numbers instead of four.
+    """
+    forward, (kept, added) = denoiser.forward, variances
+    shrink = forward.signal(at.previous) / forward.signal(at.t)
+    out = shrink * x
+    out += (forward.noise_scale * np.sqrt(kept) - shrink * forward.noise(at.t)) * xi
+    if added:
+        out += forward.noise_scale * np.sqrt(added) * noise()
+    return out
+
+
+@dataclass(frozen=True)
+class ProbabilityFlow(Sampler):
+    """Heun's rule for the probability flow ``dy/dsigma = xi_hat``; Karras et al. 2022.
+
+    With ``y = x/sqrt(abar)`` and ``sigma = s sqrt(Delta/abar)``. No noise, two evaluations a step.
+    """
+
+    name: ClassVar[str] = "ode"
+    evaluations: ClassVar[int] = 2
+
+    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
+        """Take one step.
+
+        Parameters
+        ----------
+        denoiser, x, at, noise, memory
+            See :meth:`Sampler.step`.
+        """
+        forward = denoiser.forward
+        start, end = (forward.noise(p) / forward.signal(p) for p in at)
+        xi, y = self.xi_hat(denoiser, x, at.t), x / forward.signal(at.t)
+        predicted = (y + (end - start) * xi) * forward.signal(at.previous)
+        xi_end = self.xi_hat(denoiser, predicted, at.previous)
+        return (y + (end - start) * (xi + xi_end) / 2) * forward.signal(at.previous), None
+
+
+@dataclass(frozen=True)
+class DPMSolver2M(Sampler):
+    r"""DPM-Solver++(2M): second order in the log signal-to-noise ratio, one evaluation a step; Lu et al. 2022, Alg. 2.
+
+    With ``lambda = log(sqrt(abar)/(s sqrt(Delta)))``, ``h = lambda_p - lambda_t`` and r the ratio of the step before
+    to this one, ``x_p = noise_p/noise_t x - signal_p (e^-h - 1) D`` where
+    ``D = (1 + 1/(2r)) x0_hat(t) - 1/(2r) x0_hat(t')`` and ``t'`` is the time of the step before. The first step is of
+    first order. No noise.
+    """
+
+    name: ClassVar[str] = "dpmpp-2m"
+
+    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
+        """Take one step.
+
+        Parameters
+        ----------
+        denoiser, x, at, noise
+            See :meth:`Sampler.step`.
+        memory : (float, (n, dim) array), optional
+            ``(lambda, x0_hat)`` of the step before.
+        """
+        forward = denoiser.forward
+        here, there = (float(np.log(forward.signal(p) / forward.noise(p))) for p in at)
+        x0 = forward.from_xi("x0", self.xi_hat(denoiser, x, at.t), x, at.t)
+        estimate = x0
+        if memory is not None:
+            before, x0_before = memory
+            weight = (there - here) / (2 * (here - before))  # 1/(2r)
+            estimate = (1 + weight) * x0 - weight * x0_before
+        shrink = forward.noise(at.previous) / forward.noise(at.t)
+        out = shrink * x - forward.signal(at.previous) * np.expm1(here - there) * estimate
+        return out, (here, x0)
+
+
+SAMPLERS: dict[str, type[Sampler]] = {kind.name: kind for kind in (Ancestral, DDIM, ProbabilityFlow, DPMSolver2M)}

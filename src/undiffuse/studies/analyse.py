@@ -1,0 +1,406 @@
+"""``undiffuse analyse``: the weights of a run along diffusion time, beside the times at which diffusion decides."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from cyclopts import Parameter
+
+from undiffuse import figures as drawing
+from undiffuse.datasets import ImageDataset
+from undiffuse.diffusion import reverse
+from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.samplers import Ancestral
+from undiffuse.physics import transitions, weights
+from undiffuse.physics.classes import Classes
+from undiffuse.physics.transitions import CriticalTimes, Curve, CurveOptions, Time
+from undiffuse.physics.weights import Row, Spectrum
+from undiffuse.studies import report
+from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.open_run import OpenRun, RunLike
+from undiffuse.studies.options import N
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.files import make_folder, write_file
+from undiffuse.support.progress import OnProgress, counter, silent
+from undiffuse.support.stats import mean_and_stderr, root_and_stderr
+from undiffuse.support.streams import Purpose, Streams, stream
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_TURN_STEPS = 60  # reverse steps of a U-turn, of which only the end is used
+_FEWEST_TIMES = 8
+CAPTIONS = {
+    "critical_times": (
+        "Left: two copies, and a U-turn from data, end in the same class. Middle: curvature of the reverse potential "
+        "half way between the class means; below zero there are two wells. Right: when training points are told apart."
+    ),
+    "scores": (
+        "The bank's score against the exact one at diffused held-out samples: root mean square difference along the "
+        "line of class means and across it, in units of the noise, per dimension."
+    ),
+    "weights": "The networks along OU time. Dotted: speciation by the covariance; grey: seams of the recipe.",
+    "spectra": "Leading singular values of encoder, decoder and their product.",
+    "line_potentials": (
+        "Potential, minus the logarithm of the density, along the line of class means, averaged over noise across it. "
+        "The bank's is the exact integral of its score along the line."
+    ),
+    "plane_potentials": (
+        "The same in the plane of the two leading components, by rays from its middle; contours a nat apart up to ten."
+    ),
+}
+Panels = list[tuple[float, dict[str, Floats]]]  # OU time, and potentials by denoiser
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Settings:
+    """Which run, and how many times and samples.
+
+    Attributes
+    ----------
+    run : path
+        Run folder.
+    out : path, optional
+        Folder for tables, figures and the page; RUN/analysis by default. Files of the same names are replaced.
+    points : int
+        Number of times.
+    n : int
+        Samples of each point of a curve.
+    seed : int
+        Seed of all noise.
+    """
+
+    run: RunLike
+    _: KW_ONLY
+    out: Path | None = None
+    points: int = 40
+    n: N = 500
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where a quantity changes fastest.
+
+    Attributes
+    ----------
+    t : int
+    tau : float
+        OU time.
+    share : float
+        Share of the quantity's whole range that this step covers.
+    """
+
+    t: int
+    tau: float
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Kept):
+    """A run along diffusion time.
+
+    Attributes
+    ----------
+    run : str
+    classes : str
+        What the classes of the data are, in words.
+    exact : str
+        Exact denoiser that the bank is compared with.
+    bank_times, bank_curves : dict
+        Critical times ``bank uturn`` and ``bank potential`` of the bank, and the curves ``uturn`` and ``potential``
+        that they are taken from.
+    curvature_error : dict
+        Curvature of the bank's reverse potential minus the exact one's, by t.
+    score_differences : dict of Curve
+        Along the line of class means and across it.
+    changes : dict of Change
+    energy : str
+        What kind of energy the networks have, in words.
+    tables : tuple of str
+        Files of tables.
+    page : str
+        Path of ``index.html``.
+    seconds : float
+    found : CriticalTimes
+        Of the data; its keys are those of ``as_dict`` as well.
+    level : float
+        Cloning probability at the critical time.
+    rows, spectra : sequences of Row and Spectrum
+        One for each time.
+    line, plane : (array, panels)
+        Positions, and potentials at several times; no ``plane`` for data of one dimension.
+    """
+
+    run: str
+    classes: str
+    exact: str
+    bank_times: Mapping[str, Time]
+    bank_curves: Mapping[str, Curve]
+    curvature_error: Mapping[str, float]
+    score_differences: Mapping[str, Curve]
+    changes: Mapping[str, Change]
+    energy: str
+    tables: tuple[str, ...]
+    page: str
+    seconds: float
+    found: CriticalTimes
+    level: float
+    rows: Sequence[Row]
+    spectra: Sequence[Spectrum]
+    line: tuple[Floats, Panels]
+    plane: tuple[Floats, Panels] | None
+
+    _hidden: ClassVar[tuple[str, ...]] = ("found", "level", "rows", "spectra", "line", "plane")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything by name."""
+        return super().as_dict() | self.found.as_dict()
+
+
+def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+    """Follow a run's weights; write tables, figures, ``summary.json`` and ``index.html``.
+
+    Raises
+    ------
+    UserError
+        If the run is unfinished, its data hold a single class, or a number is out of range.
+    """
+    start = time.monotonic()
+    opened = OpenRun.of(settings.run)
+    T = opened.config.diffusion.T
+    require(settings.points >= _FEWEST_TIMES, f"points = {settings.points}: wanted at least {_FEWEST_TIMES} times")
+    require(T >= _FEWEST_TIMES, f"T = {T}: wanted at least {_FEWEST_TIMES} times to follow")
+    model, data, seed = opened.model, opened.data, settings.seed
+    forward = model.forward
+    training, held_out = data.classes()
+    n = min(settings.n, len(held_out.x))
+    require(n >= 50, f"n = {n}: wanted at least 50 held-out samples")
+    out = make_folder(settings.out or opened.path / "analysis")
+    times = transitions.spread_times(forward, settings.points)
+    around = times[:: max(1, settings.points // 20)]
+    step = counter(on_progress, 4 + 2 * len(around) + len(times))
+    options = CurveOptions(settings.points, n, seed)
+    found = transitions.critical_times(opened.reference, training, held_out, options, on_step=step)
+    few = CurveOptions(settings.points, min(n, 200), seed)
+    measurements = _Measurements(opened, held_out, found.covariance.time.tau, seed)
+    turn = measurements.uturns(around, n, step)
+    potential = transitions.potential_curve(model, held_out, times, n=few.n, seed=seed)
+    differences = measurements.score_differences(around, few.n, step)
+    _, middle = held_out.direction
+    rows, spectra = weights.follow(model.bank, held_out.x, middle, times, seed=seed, on_time=step)
+    # Where the exact denoiser is the empirical one, this curve has been computed already.
+    exact_potential = found.curves["potential"]
+    if opened.exact[1] is not opened.empirical:
+        exact_potential = transitions.potential_curve(opened.exact[1], held_out, times, n=few.n, seed=seed)
+    curvature = np.array(potential.value) - np.array(exact_potential.value)
+    result = Result(
+        run=str(opened.path),
+        classes=data.kind_of_classes,
+        exact=opened.exact[0],
+        bank_times={
+            "bank uturn": turn.crossing(transitions.cloned_level(held_out), forward),
+            "bank potential": potential.crossing(0.0, forward),
+        },
+        bank_curves={"uturn": turn, "potential": potential},
+        curvature_error=dict(zip(map(str, times), curvature.tolist(), strict=True)),
+        score_differences=differences,
+        changes={name: Change(*where) for name, where in weights.changes(rows).items()},
+        energy=_energy_line(opened, rows),
+        tables=("weights.csv", "spectra.csv"),
+        page=str(out / "index.html"),
+        seconds=0.0,
+        found=found,
+        level=transitions.cloned_level(training),
+        rows=rows,
+        spectra=spectra,
+        line=measurements.line_potentials(),
+        plane=measurements.plane_potentials() if data.dim > 1 else None,
+    )
+    result = replace(result, seconds=round(time.monotonic() - start, 2))
+    result = keep(out, result, figures(result))
+    _write_tables(out, rows, spectra)
+    write_file(out / "index.html", _page(opened, out, result).encode())
+    return result
+
+
+def figures(result: Result) -> dict[str, Figure]:
+    """Critical times, scores, weights, spectra and potentials along diffusion time."""
+    speciation = result.found.covariance.time
+    drawn = {
+        "critical_times": drawing.critical_times(result.found, result.level, {"bank": result.bank_curves}),
+        "scores": drawing.score_differences(result.score_differences),
+        "weights": drawing.weights_along_time(result.rows, speciation.tau),
+        "spectra": drawing.spectra(result.spectra, [row.tau for row in result.rows]),
+        "line_potentials": drawing.line_potentials(*result.line),
+    }
+    if result.plane is not None:
+        drawn["plane_potentials"] = drawing.plane_potentials(*result.plane)
+    return drawn
+
+
+# -- what is measured on the bank -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Measurements:
+    """Measurements on a bank and the exact denoiser of its data, at held-out samples."""
+
+    opened: OpenRun
+    held_out: Classes
+    speciation: float
+    seed: int
+
+    @property
+    def _forward(self) -> ForwardProcess:
+        return self.opened.model.forward
+
+    @property
+    def _both(self) -> dict[str, Denoiser]:
+        name, exact = self.opened.exact
+        return {"bank": self.opened.model, name: exact}
+
+    def uturns(self, times: Sequence[int], n: int, on_time: Callable[[], None]) -> Curve:
+        """Share of held-out samples whose class a U-turn through the bank keeps."""
+        opened, forward = self.opened, self._forward
+        images = isinstance(opened.data, ImageDataset)
+        predict = opened.classifiers.strict.predict if images else opened.data.class_rule()
+        x0, labels = self.held_out.x[:n], self.held_out.labels[:n]
+        points = []
+        for t in times:
+            noise = stream(self.seed, Purpose.UTURN_CURVE, t).standard_normal(x0.shape)
+            walk = Streams(self.seed, Purpose.UTURN_WALK, (t,))
+            steps = Ancestral(steps=min(t, _TURN_STEPS))
+            back = reverse.reconstruct(opened.model, forward.jump(x0, t, noise), t, sampler=steps, seed=walk)
+            points.append(mean_and_stderr((predict(back) == labels).astype(float)))
+            on_time()
+        return Curve.of(forward, times, points)
+
+    def score_differences(self, times: Sequence[int], n: int, on_time: Callable[[], None]) -> dict[str, Curve]:
+        """Root mean square of ``xi_hat - xi_hat_exact`` along the line of class means and across it, per dimension."""
+        model, (_, exact), forward = self.opened.model, self.opened.exact, self._forward
+        x0, (e, _) = self.held_out.x[:n], self.held_out.direction
+        along: list[tuple[float, float]] = []
+        across: list[tuple[float, float]] = []
+        for t in times:
+            x_t = forward.jump(x0, t, stream(self.seed, Purpose.SCORE_DIFFERENCE, t).standard_normal(x0.shape))
+            difference = model.xi_hat(x_t, t) - exact.xi_hat(x_t, t)
+            on_line = difference @ e
+            rest = (np.sum(difference**2, axis=1) - on_line**2) / max(1, model.dim - 1)
+            for points, squares in ((along, on_line**2), (across, rest)):
+                points.append(root_and_stderr(squares))
+            on_time()
+        return {"along": Curve.of(forward, times, along), "across": Curve.of(forward, times, across)}
+
+    def line_potentials(self, draws: int = 20) -> tuple[Floats, Panels]:
+        """Potentials along the line of class means at several times, in units of half the means' distance."""
+        forward, held_out = self._forward, self.held_out
+        e, middle = held_out.direction
+        means = [held_out.x[held_out.labels == c].mean(axis=0) @ e for c in np.unique(held_out.labels)]
+        half = (max(means) - min(means)) / 2
+        position = np.linspace(-2, 2, 81)
+        panels: Panels = []
+        for t in self._shown_times(5):
+            noise = forward.noise(t) * stream(self.seed, Purpose.LINE_PICTURE, t).standard_normal((draws, len(e)))
+            noise -= np.outer(noise @ e, e)
+            curves = {name: np.zeros(len(position)) for name in self._both}
+            for across in noise:
+                origin = forward.signal(t) * middle + across
+                line = origin + forward.signal(t) * half * np.outer(position, e)
+                for name, denoiser in self._both.items():
+                    curves[name] += denoiser.potential(line, t, origin) / draws
+            panels.append((float(forward.schedule.ou_time(t)), curves))
+        return position, panels
+
+    def plane_potentials(self, side: int = 41) -> tuple[Floats, Panels]:
+        """Potentials in the plane of the two leading components through the middle of the classes, noise across."""
+        forward, held_out = self._forward, self.held_out
+        plane = self.opened.reference.axes[:, :2]
+        _, middle = held_out.direction
+        position = np.linspace(-2.2, 2.2, side)
+        panels: Panels = []
+        for t in self._shown_times(4):
+            noise = forward.noise(t) * stream(self.seed, Purpose.PLANE_PICTURE, t).standard_normal(len(middle))
+            origin = forward.signal(t) * middle + noise - plane @ (plane.T @ noise)
+            spread = np.var((held_out.x - middle) @ plane, axis=0)
+            width = np.sqrt(spread * forward.signal(t) ** 2 + forward.noise(t) ** 2)
+            grid = np.stack(np.meshgrid(position * width[0], position * width[1]), axis=-1).reshape(-1, 2)
+            points = origin + grid @ plane.T
+            potentials = {name: d.potential(points, t, origin).reshape(side, side) for name, d in self._both.items()}
+            panels.append((float(forward.schedule.ou_time(t)), potentials))
+        return position, panels
+
+    def _shown_times(self, count: int) -> list[int]:
+        """Times from well above the transition to well below it, latest first; around tau = 1 if there is none."""
+        schedule = self._forward.schedule
+        speciation = 1.0 if np.isnan(self.speciation) else self.speciation
+        top = min(speciation + 0.6, float(schedule.ou_time(schedule.T)))
+        taus = np.linspace(max(0.3 * speciation, 0.05), top, count)
+        return sorted({schedule.time_at_ou(tau) for tau in taus}, reverse=True)
+
+
+def _energy_line(opened: OpenRun, rows: Sequence[Row]) -> str:
+    network = opened.config.network
+    if network.tying != "untied":
+        return f"Weights are {network.tying}: each network has an energy (29), and its score is a gradient."
+    low, high = min(row.asymmetry for row in rows), max(row.asymmetry for row in rows)
+    turn = max(abs(row.circulation) for row in rows)
+    return (
+        "Weights are untied: the networks have no energy (29). The asymmetry |J - Jᵀ|/|J + Jᵀ| lies between "
+        f"{low:.2g} and {high:.2g}, and round a closed loop at most {100 * turn:.2g} % of the work done remains; "
+        "potentials below are integrals along straight lines."
+    )
+
+
+# -- what is written --------------------------------------------------------------------------------------------------
+
+
+def _write_tables(out: Path, rows: Sequence[Row], spectra: Sequence[Spectrum]) -> None:
+    """``weights.csv``: a line for each time. ``spectra.csv``: a line for each time, matrix and singular value."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*asdict(rows[0])])
+    table.writeheader()
+    table.writerows(asdict(row) for row in rows)
+    write_file(out / "weights.csv", text.getvalue().encode())
+    text = io.StringIO()
+    lines = csv.writer(text)
+    lines.writerow(["t", "matrix", "index", "singular_value"])
+    for spectrum in spectra:
+        for matrix in ("W", "A", "AW"):
+            values = getattr(spectrum, matrix).tolist()
+            lines.writerows((spectrum.t, matrix, i + 1, value) for i, value in enumerate(values))
+    write_file(out / "spectra.csv", text.getvalue().encode())
+
+
+def _page(opened: OpenRun, out: Path, result: Result) -> str:
+    covariance, agreement = result.found.covariance, result.found.agreement()
+    times = []
+    for name, value in {"covariance": covariance.time, **result.found.times, **result.bank_times}.items():
+        relative, error = agreement.get(name, (None, None))
+        times.append({"name": name, **value.as_dict(), "relative": relative, "relative_stderr": error})
+    changed = [{"name": name.replace("_", " "), **asdict(value)} for name, value in result.changes.items()]
+    seams = ", ".join(f"t = {a.t} to {b.t}" for a, b in pairwise(result.rows) if a.seam)
+    return report.render(
+        "analysis",
+        report.captioned(out, CAPTIONS),
+        name=opened.config.name,
+        description=opened.config.description,
+        networks=opened.config.diffusion.T,
+        classes=result.classes,
+        covariance=covariance,
+        times=times,
+        changes=sorted(changed, key=lambda row: row["tau"]),
+        energy=result.energy,
+        seams=seams or "none here",
+    )

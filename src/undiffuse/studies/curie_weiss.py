@@ -1,0 +1,223 @@
+"""``undiffuse physics curie-weiss``: the Curie-Weiss model breaks its symmetry; section 6 and Figure 11."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from cyclopts import Parameter
+
+from undiffuse import figures as drawing
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.schedule import NoiseSchedule
+from undiffuse.physics.breaking import Breaking, symmetry_breaking
+from undiffuse.physics.curie_weiss import CurieWeiss
+from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
+from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.options import Numbers
+from undiffuse.support import results
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
+from undiffuse.support.progress import OnProgress, silent
+from undiffuse.support.streams import Purpose, stream
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_APPROXIMATIONS: tuple[Method, ...] = ("two-state", "large-time")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Which models, and how many walkers.
+
+    Attributes
+    ----------
+    spins : tuple of int
+        Numbers of spins N.
+    beta : float
+        Inverse temperature, above 1.
+    field : float
+        Field h; it enters as h/N.
+    walkers : int
+        Trajectories, pairs of copies and U-turns at each time.
+    points : int
+        Number of times at which they are compared.
+    out : path, optional
+        Folder for the figures and summary.json; files of the same names are replaced.
+    seed : int
+        Seed of all noise.
+    """
+
+    spins: Numbers = (50, 200, 1000)
+    beta: float = 1.5
+    field: float = 0.0
+    walkers: int = 800
+    points: int = 8
+    out: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ScoreErrors(results.Result):
+    """Root mean square errors of approximate spin means against the exact ones.
+
+    Attributes
+    ----------
+    N : tuple of int
+        Numbers of spins.
+    rms : dict
+        Errors at each, by method.
+    power : dict
+        Exponent in N of the errors, by method.
+    """
+
+    N: tuple[int, ...]
+    rms: Mapping[str, list[float]]
+    power: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Kept):
+    """Symmetry breaking at each size.
+
+    Attributes
+    ----------
+    beta, h, m_star : float
+    walkers, seed : int
+    results : list of Breaking
+        One for each size.
+    within_two_stderr, largest_deviation : float
+        Share of all points that lie within two standard errors of the exact value, and the largest deviation in them.
+    score_errors : ScoreErrors
+    seconds : float
+    """
+
+    beta: float
+    h: float
+    m_star: float
+    walkers: int
+    seed: int
+    results: tuple[Breaking, ...]
+    within_two_stderr: float
+    largest_deviation: float
+    score_errors: ScoreErrors
+    seconds: float
+
+
+def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+    """Break the symmetry for each size, and measure both approximate scores; progress is counted in sizes.
+
+    Raises
+    ------
+    UserError
+        If there is no ferromagnet, one of its states is negligible, or a number is out of range.
+    """
+    sizes, beta, h, seed = settings.spins, settings.beta, settings.field, settings.seed
+    models = [CurieWeiss(N, beta, h) for N in sizes]
+    require(
+        len(models) >= 1 and len(set(sizes)) == len(sizes), f"sizes {list(sizes)}: wanted different numbers of spins"
+    )
+    for model in models:
+        model.require_two_states()
+    start = time.monotonic()
+    errors = score_errors(beta, h, seed=seed)
+    found = []
+    for i, model in enumerate(models):
+        found.append(symmetry_breaking(model, n=settings.walkers, points=settings.points, seed=seed))
+        on_progress(i + 1, len(models))
+    deviations = np.concatenate([curve.deviations for r in found for curve in (r.binder, r.cloning, r.uturn)])
+    result = Result(
+        beta=beta,
+        h=h,
+        m_star=models[0].m_star,
+        walkers=settings.walkers,
+        seed=seed,
+        results=tuple(found),
+        within_two_stderr=float(np.mean(np.abs(deviations) <= 2)),
+        largest_deviation=float(np.abs(deviations).max()),
+        score_errors=errors,
+        seconds=round(time.monotonic() - start, 2),
+    )
+    return result if settings.out is None else keep(settings.out, result, figures(result))
+
+
+def score_errors(
+    beta: float, h: float, sizes: Sequence[int] = (256, 512, 1024, 2048), n: int = 200, *, seed: int = 0
+) -> ScoreErrors:
+    """Root mean square error of the approximate ``x0_hat`` against the exact one, and its exponent in N.
+
+    Measured at the time where ``N m*^2 e^(-2 tau) = 4``, on exact configurations diffused to it; both states are still
+    possible there.
+
+    Parameters
+    ----------
+    beta, h : float
+        Inverse temperature and field.
+    sizes : sequence of int
+        Numbers of spins.
+    n : int
+        Configurations of each.
+    seed : int
+    """
+    errors: dict[str, list[float]] = {method: [] for method in _APPROXIMATIONS}
+    smallest = CurieWeiss(min(sizes), beta, h)
+    require(
+        smallest.N * smallest.m_star**2 > 8, f"beta = {beta:g} is too near 1 to compare scores at {smallest.N} spins"
+    )
+    for N in sizes:
+        model = CurieWeiss(N, beta, h)
+        tau = 0.5 * np.log(N * model.m_star**2 / 4)
+        forward = ForwardProcess(NoiseSchedule.at_ou_times([tau, tau + 1]))
+        rng = stream(seed, Purpose.SPIN_SCORE, N)
+        x = forward.jump(model.sample(n, rng), 1, rng.standard_normal((n, N)))
+        exact = CurieWeissDenoiser(forward, model).spin_means(x, 1)
+        for method in _APPROXIMATIONS:
+            other = CurieWeissDenoiser(forward, model, method).spin_means(x, 1)
+            errors[method].append(float(np.sqrt(np.mean((other - exact) ** 2))))
+    powers = {name: float(np.polyfit(np.log(sizes), np.log(values), 1)[0]) for name, values in errors.items()}
+    return ScoreErrors(tuple(sizes), errors, powers)
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+def figures(result: Result) -> dict[str, Figure]:
+    """Potentials (Figure 11) of the largest model, curves of symmetry breaking, and where trajectories end."""
+    models = [CurieWeiss(r.N, r.beta, r.h) for r in result.results]
+    smooth = [_theory(m, r.tau) for m, r in zip(models, result.results, strict=True)]
+    return {
+        "11_potentials": figure_11(models[-1]),
+        "symmetry_breaking": drawing.breaking(result.results, smooth),
+        "outcomes": drawing.outcomes(result.results, [(m.sums / m.N, np.exp(m.log_law)) for m in models]),
+    }
+
+
+def figure_11(model: CurieWeiss) -> Figure:
+    """Potentials of one model before, at and after its transition."""
+    tau = model.critical_time("potential")
+    times = [0.6 * tau, 0.85 * tau, tau, tau + 1.0]
+    # The grid reaches beyond the wells at the earliest of these times.
+    mu = np.linspace(-1, 1, 601) * 3.0 * model.m_star * np.sqrt(model.N) * np.exp(-times[0])
+    limits = {
+        "early: two parabolas": (times[0], model.potential_early(mu, times[0])),
+        "late: one parabola": (times[-1], model.potential_late(mu, times[-1])),
+    }
+    at_large_time = {t: model.potential_large_time(mu, t) for t in times}
+    return drawing.potentials(mu, {t: model.potential(mu, t) for t in times}, at_large_time, limits)
+
+
+def _theory(model: CurieWeiss, taus: Sequence[float]) -> dict[str, Floats]:
+    """Curves of the infinite system over a range of times."""
+    tau = np.linspace(min(taus), max(taus), 80)
+    return {
+        "tau": tau,
+        "scaling": model.scaling_variable(tau),
+        "binder": model.binder(tau),
+        "cloning": model.cloning(tau),
+    }

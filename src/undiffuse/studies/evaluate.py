@@ -1,0 +1,147 @@
+"""``undiffuse evaluate``: a run's samples against data, and the bound on the likelihood."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from cyclopts import Parameter
+
+from undiffuse import metrics
+from undiffuse.baselines import gaussian_samples, mixture_samples
+from undiffuse.datasets import ImageDataset
+from undiffuse.diffusion.likelihood import Bound, bound
+from undiffuse.metrics import Comparison
+from undiffuse.studies.open_run import OpenRun, RunLike
+from undiffuse.studies.options import DEFAULT_SAMPLER, SamplerOptions
+from undiffuse.studies.sample import draw
+from undiffuse.support import results
+from undiffuse.support.errors import require
+from undiffuse.support.files import write_array
+from undiffuse.support.progress import OnProgress, silent
+
+_KEPT = 1_000  # samples kept in the run folder
+_BOUND_SAMPLES = {"empirical": 50}  # it is slow, and its bound is so much larger that a few samples suffice
+_MOST_BOUND_SAMPLES = 200
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Settings:
+    """How to evaluate a run's samples.
+
+    Attributes
+    ----------
+    run : path
+        Run folder; metrics.json and samples.npy in it are replaced.
+    sampler : SamplerOptions
+    samples : int, optional
+        Samples in a set; the run's setting by default.
+    replicates : int, optional
+        Number of sets; the run's setting by default.
+    seed : int
+        Seed of the samples and of the fresh data.
+    """
+
+    run: RunLike
+    _: KW_ONLY
+    sampler: SamplerOptions = DEFAULT_SAMPLER
+    samples: int | None = None
+    replicates: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Result(results.Result):
+    """Measures of samples, and the bound.
+
+    Attributes
+    ----------
+    run : path
+    samples, replicates : int
+        Size and number of the sets.
+    sampler, steps, seed
+        How they were made.
+    metrics : dict of Comparison
+        Distances in units of the data, each beside its floor.
+    bound : dict
+        Bound (18), the negative ELBO, of the bank and of the exact denoisers, in nats and bits, without the terms of
+        each time.
+    classifiers : dict, optional
+        Accuracy of the two classifiers on held-out images.
+    sampling_seconds, metrics_seconds : float
+    """
+
+    run: str
+    samples: int
+    replicates: int
+    sampler: str
+    steps: int
+    seed: int
+    metrics: Mapping[str, Comparison]
+    bound: Mapping[str, Mapping[str, Any]]
+    sampling_seconds: float
+    metrics_seconds: float
+    classifiers: Mapping[str, float] | None = None
+
+
+def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+    """Generate samples, measure them, and keep ``metrics.json``, ``bound.json`` and the first samples in the folder.
+
+    Raises
+    ------
+    UserError
+        If the run is unfinished, its data cannot be loaded, or a number is out of range.
+    """
+    for name in ("samples", "replicates"):
+        value = getattr(settings, name)
+        require(value is None or value >= 2, f"{name} = {value}: wanted at least 2")
+    opened, sampler, seed = OpenRun.of(settings.run), settings.sampler.build(), settings.seed
+    data, defaults = opened.data, opened.config.evaluation
+    size, count = settings.samples or defaults.samples, settings.replicates or defaults.replicates
+    if (largest := data.largest_set()) is not None:
+        size = min(size, largest)
+    start = time.monotonic()
+    x = draw(opened, size * count, sampler, seed, on_progress)
+    sampled = time.monotonic()
+    classifiers, others = None, {}
+    if isinstance(data, ImageDataset) and len(set(data.images[0].labels.tolist())) > 1:
+        classifiers = opened.classifiers
+        others = {
+            "gaussian": gaussian_samples(data.train, len(x), seed),
+            "mixture": mixture_samples(data.train, len(x), seed=seed),
+        }
+    compared = metrics.evaluate(x, data, count, seed=seed, classifiers=classifiers, baselines=others)
+    bounds = bounds_of(opened, seed)
+    result = Result(
+        run=str(opened.path),
+        samples=size,
+        replicates=count,
+        sampler=sampler.name,
+        steps=sampler.steps or opened.config.diffusion.T,
+        seed=seed,
+        metrics=compared,
+        bound={
+            name: {key: value for key, value in b.as_dict().items() if key != "per_t"} for name, b in bounds.items()
+        },
+        classifiers=classifiers.accuracies() if classifiers else None,
+        sampling_seconds=round(sampled - start, 2),
+        metrics_seconds=round(time.monotonic() - sampled, 2),
+    )
+    write_array(opened.path / "samples.npy", x[:_KEPT], overwrite=True)
+    opened.folder.write_json("bound.json", {name: b.as_dict() for name, b in bounds.items()})
+    opened.folder.write_json("metrics.json", result.as_dict())
+    return result
+
+
+def bounds_of(opened: OpenRun, seed: int) -> dict[str, Bound]:
+    """Bound (18) of the bank and of both exact denoisers on held-out samples; 8-bit images by their probability."""
+    data, levels = opened.data, None
+    if isinstance(data, ImageDataset):
+        levels = data.images[1].low, data.images[1].high
+    return {
+        name: bound(denoiser, data.held_out[: _BOUND_SAMPLES.get(name, _MOST_BOUND_SAMPLES)], levels=levels, seed=seed)
+        for name, denoiser in opened.denoisers.items()
+    }

@@ -1,0 +1,115 @@
+"""``undiffuse info`` and ``undiffuse presets``: what a run folder holds, and which presets there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclopts import Parameter
+
+from undiffuse.runs import config as configuration
+from undiffuse.runs.folder import RunFolder
+from undiffuse.support import results
+from undiffuse.support.progress import OnProgress, silent
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Settings:
+    """What to describe.
+
+    Attributes
+    ----------
+    run : path
+        Run folder.
+    """
+
+    run: Path
+
+
+@dataclass(frozen=True)
+class Result(results.Result):
+    """What a run folder is, how far it is, and where its schedule ends.
+
+    Attributes
+    ----------
+    run, preset, description, package_version : str
+    state : {"trained", "unfinished"}
+    blocks, blocks_done, dim, seed : int
+    device, engine, data_sha256 : str
+    training_seconds : float
+    schedule : dict
+        ``T``, ``alpha_bar_T``, ``ou_time_T`` and ``prior_kl``, in nats per dimension.
+    config : dict
+        Every setting.
+    """
+
+    run: str
+    preset: str
+    description: str
+    package_version: str
+    state: str
+    blocks: int
+    blocks_done: int
+    dim: int
+    seed: int
+    device: str
+    engine: str
+    data_sha256: str
+    training_seconds: float
+    schedule: Mapping[str, float]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One preset."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Presets(results.Result):
+    """All presets."""
+
+    presets: tuple[Preset, ...]
+
+
+def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+    """Describe a run folder.
+
+    Raises
+    ------
+    UserError
+        If it is missing, is not a run, or was altered.
+    """
+    folder = RunFolder.open(settings.run)
+    config, manifest, reference = folder.config, folder.manifest, folder.reference()
+    second_moment = float((reference.variances.sum() + (reference.mean**2).sum()) / reference.dim)
+    forward = config.forward()
+    return Result(
+        run=str(folder.path),
+        preset=config.name,
+        description=config.description,
+        package_version=manifest.package_version,
+        state="unfinished" if folder.unfinished else "trained",
+        blocks=len(folder.blocks),
+        blocks_done=len(folder.blocks) - len(folder.unfinished),
+        dim=reference.dim,
+        seed=manifest.seed,
+        device=manifest.device,
+        engine=manifest.engine,
+        data_sha256=manifest.data_sha256,
+        training_seconds=manifest.training_seconds,
+        schedule={**forward.schedule.end(), "prior_kl": forward.prior_kl_of(second_moment)},
+        config=config.model_dump(mode="json", exclude_none=True),
+    )
+
+
+def presets() -> Presets:
+    """List the presets."""
+    found = ((name, configuration.load(name).description) for name in configuration.presets())
+    return Presets(tuple(Preset(*each) for each in found))

@@ -1,0 +1,128 @@
+"""``undiffuse uturn``: the class kept from data to a time t and back, for a bank and its exact denoisers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+import numpy as np
+from cyclopts import Parameter
+
+from undiffuse.diffusion.reverse import reconstructions
+from undiffuse.metrics.reconstruction import score
+from undiffuse.studies.open_run import OpenRun, RunLike
+from undiffuse.studies.options import Flag, N, Numbers, SamplerOptions
+from undiffuse.support import results
+from undiffuse.support.files import check_output, write_json
+from undiffuse.support.progress import OnProgress, counter, silent
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Settings:
+    """Which run, times and images.
+
+    Attributes
+    ----------
+    run : path
+        Run folder; the curves are kept in it too, for its figures.
+    t : tuple of int
+        Times to diffuse to; twelve over 1..T by default.
+    repeats : int
+        Reconstructions of each diffused image.
+    n : int
+        Number of held-out images.
+    steps : int
+        Reverse steps from each time, at most.
+    out : path, optional
+        JSON file to write.
+    seed : int
+        Seed of all noise.
+    overwrite : bool
+        Replace a file that is there.
+    """
+
+    run: RunLike
+    _: KW_ONLY
+    t: Numbers = ()
+    repeats: int = 5
+    n: N = 100
+    steps: int = 100
+    out: Path | None = None
+    seed: int = 0
+    overwrite: Flag = False
+
+
+@dataclass(frozen=True)
+class Result(results.Result):
+    """Curves against the time diffused to.
+
+    Attributes
+    ----------
+    run, n, repeats, steps, seed
+        As in the settings.
+    t : list of int
+    ou_time : list of float
+        Ornstein-Uhlenbeck time of each.
+    curves : dict
+        For each denoiser the lists ``kept``, ``pixel_error``, ``spread`` and their ``..._stderr``; see
+        :class:`~undiffuse.metrics.reconstruction.Score`.
+    out : str, optional
+        File written.
+    """
+
+    run: str
+    n: int
+    repeats: int
+    steps: int
+    seed: int
+    t: tuple[int, ...]
+    ou_time: tuple[float, ...]
+    curves: Mapping[str, Mapping[str, list[float]]]
+    out: str | None = None
+
+
+def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+    """Diffuse to each time and back with each denoiser; progress is counted in points of the curves.
+
+    Raises
+    ------
+    UserError
+        If the run is not of images, or a number is out of range.
+    """
+    opened = OpenRun.of(settings.run)
+    if settings.out is not None:
+        check_output(settings.out, settings.overwrite)
+    T = opened.config.diffusion.T
+    spread = np.unique(np.linspace(0.05, 1, 12) * T // 1).astype(int).clip(1).tolist()
+    times = sorted(set(settings.t)) or spread
+    sampler = SamplerOptions(steps=settings.steps).build()
+    images, classifier = opened.held_out_images(settings.n), opened.classifiers.strict
+    step = counter(on_progress, len(times) * len(opened.denoisers))
+    curves: dict[str, dict[str, list[float]]] = {}
+    for name, denoiser in opened.denoisers.items():
+        curve: dict[str, list[float]] = {}
+        for t in times:
+            _, back = reconstructions(denoiser, images.x, t, settings.repeats, sampler=sampler, seed=settings.seed)
+            for key, value in score(images, back, classifier).as_dict().items():
+                curve.setdefault(key, []).append(value)
+            step()
+        curves[name] = curve
+    forward = opened.config.forward()
+    result = Result(
+        run=str(opened.path),
+        n=settings.n,
+        repeats=settings.repeats,
+        steps=settings.steps,
+        seed=settings.seed,
+        t=tuple(times),
+        ou_time=tuple(float(forward.schedule.ou_time(t)) for t in times),
+        curves=curves,
+        out=None if settings.out is None else str(settings.out),
+    )
+    content = {key: value for key, value in result.as_dict().items() if key != "out"}
+    opened.folder.write_json("uturn.json", content)
+    if settings.out is not None:
+        write_json(settings.out, content, settings.overwrite)
+    return result

@@ -1,0 +1,26 @@
+"""Public names of a folder that are loaded when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
+    """``__getattr__`` and ``__all__`` of a package whose public names live in modules that are slow to load.
+
+    Parameters
+    ----------
+    package : str
+        The package's ``__name__``.
+    homes : dict
+        Name of the module, inside the package, of each public name.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return get, sorted(homes)

@@ -1,0 +1,45 @@
+"""Sections of a configuration: their base class, and the message for the first mistake in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from undiffuse.support.errors import UserError, unknown
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Frozen settings; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def first_mistake(error: ValidationError, sections: Mapping[str, type[BaseModel]], path: str = "") -> str:
+    """Describe the first mistake in settings in one line.
+
+    Parameters
+    ----------
+    error : ValidationError
+    sections : dict
+        Sections by their names in the path of a key; their fields are the keys allowed.
+    path : str
+        Path of the settings in the whole configuration, such as ``"data"``.
+    """
+    first = error.errors()[0]
+    cause: Any = first.get("ctx", {}).get("error")
+    if isinstance(cause, UserError):
+        return str(cause)
+    place = [*filter(None, [path]), *(str(part) for part in first["loc"])]
+    if first["type"] == "extra_forbidden":
+        model = next((sections[part] for part in reversed(place[:-1]) if part in sections), sections[""])
+        what = f"key in [{place[0]}]" if len(place) > 1 else "key"
+        return str(unknown(what, place[-1], model.model_fields))
+    message = first["msg"].removeprefix("Value error, ")
+    got = first.get("input")
+    shown = f" = {got!r}" if isinstance(got, (int, float, str, bool)) else ""
+    return f"{'.'.join(place)}{shown}: {message}" if place else message

@@ -1,0 +1,135 @@
+"""The physics commands and analyse, run as a user would."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import undiffuse as ud
+from helpers import answer, complaint, write_folder
+from undiffuse import datasets
+from undiffuse.runs import config
+from undiffuse.training import Execution, train_run
+
+SPINS = """
+name = "tiny-spins"
+[data]
+name = "curie-weiss"
+spins = 12
+n = 400
+held_out = 100
+[diffusion]
+T = 12
+beta_1 = 0.02
+beta_T = 0.6
+[network]
+hidden = 24
+[training]
+epochs = 2
+batch = 50
+block = 4
+[evaluation]
+samples = 50
+replicates = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def spins_run(tmp_path_factory) -> Path:
+    settings = config.loads(SPINS, "spins")
+    path = tmp_path_factory.mktemp("runs") / "spins"
+    train_run(settings, datasets.load(settings), path, execution=Execution(workers=1))
+    return path
+
+
+def test_curie_weiss_writes_its_figures_and_agrees_with_the_exact_values(tmp_path, capsys):
+    """Two small sizes, 400 walkers: 80 % of 24 points within two standard errors, all within 4."""
+    out = tmp_path / "cw"
+    found = answer(
+        capsys, "physics", "curie-weiss", "--spins", "20", "--spins", "40", "--walkers", "400", "--points", "4",
+        "--out", str(out),
+    )  # fmt: skip
+    assert [r["N"] for r in found["results"]] == [20, 40]
+    assert found["within_two_stderr"] >= 0.8
+    assert found["largest_deviation"] < 4
+    names = {path.name for path in out.iterdir()}
+    assert names == {"11_potentials.png", "symmetry_breaking.png", "outcomes.png", "summary.json"}
+
+
+def test_critical_times_of_a_preset_and_of_a_run_agree(tiny_run_path, tmp_path, capsys):
+    by_run = answer(capsys, "physics", "critical-times", str(tiny_run_path), "-n", "80", "--points", "8")
+    by_file = answer(
+        capsys, "physics", "critical-times", str(tiny_run_path / "config.toml"), "-n", "80", "--points", "8",
+        "--out", str(tmp_path / "ct"),
+    )  # fmt: skip
+    assert by_run["times"] == by_file["times"]
+    assert by_run["classes"] == "sides of the first principal axis"
+    assert (tmp_path / "ct" / "critical_times.png").is_file()
+
+
+def test_critical_times_of_a_pair_from_a_folder_are_those_of_the_same_images(tmp_path, capsys):
+    """The package's threes and ones under other labels, on the other pixel scale: tau moves by ln 2."""
+    digits = datasets.mnist((1, 3)).first(400)
+    labels = np.where(digits.labels == 1, 7, 9).astype(np.uint8)
+    folder = write_folder(tmp_path / "idx", np.rint(digits.x * 255).astype(np.uint8).reshape(-1, 28, 28), labels)
+    few = ["--set=data.n=300", "--set=data.held_out=100", "-n", "50", "--points", "8"]
+    times = [
+        answer(capsys, "physics", "critical-times", "mnist-13", *few, *more)["covariance"]["time"]["tau"]
+        for more in ([], ["--set=data.digits=[7,9]", "--set=data.pixels=symmetric", "--data", str(folder)])
+    ]
+    assert times[1] - times[0] == pytest.approx(np.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("which", ["tiny_run_path", "digits_run_path", "spins_run"])
+def test_analyse_writes_tables_figures_and_a_page(which, request, tmp_path, capsys):
+    run, out = request.getfixturevalue(which), tmp_path / "analysis"
+    found = answer(capsys, "analyse", str(run), "--out", str(out), "--points", "8", "-n", "60")
+    with (out / "weights.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    times = [int(row["t"]) for row in rows]
+    assert times == sorted(set(times))
+    assert {"index.html", "summary.json", "spectra.csv", "critical_times.png"} <= {p.name for p in out.iterdir()}
+    page = (out / "index.html").read_text()
+    assert page.count("<img") == 6
+    assert found["page"] == str(out / "index.html")
+    bank = ud.Diffusion.load(run).bank
+    net = bank[times[2]]
+    assert float(rows[2]["norm_W"]) == pytest.approx(float((net.W.astype(float) ** 2).sum() ** 0.5), rel=1e-6)
+
+
+def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, capsys):
+    found = answer(capsys, "analyse", str(spins_run), "--out", str(tmp_path / "a"), "--points", "8", "-n", "60")
+    assert found["exact"] == "Curie-Weiss, exact"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["physics", "curie-weiss", "--beta", "0.8"], "a ferromagnet, with two states, needs beta > 1"),
+        (["physics", "curie-weiss", "--field", "9"], "leaves one of the two states a share of"),
+        (["physics", "curie-weiss", "--spins", "1"], "N = 1: wanted a whole number of spins"),
+        (["physics", "curie-weiss", "--spins", "20", "--spins", "20"], "wanted different numbers of spins"),
+        (["physics", "curie-weiss", "--walkers", "3"], "wanted at least 100 walkers"),
+        (["physics", "langevin", "--walkers", "3"], "wanted at least 100"),
+        (["physics", "critical-times", "spirall-2pi"], "did you mean 'spiral-2pi'"),
+        (
+            [
+                "physics",
+                "critical-times",
+                "mnist-01",
+                *(f"--set=data.{x}" for x in ("digits=[1]", "n=200", "held_out=50")),
+            ],
+            "hold a single class",
+        ),
+        (["physics", "critical-times", "spiral-2pi", "--points", "3"], "wanted at least 8 times"),
+        (["physics", "critical-times", "spiral-2pi", "-n", "0"], "wanted at least 50 samples"),
+        (["physics", "critical-times", "mnist-01", "--data", "nowhere"], "nowhere"),
+        (["linear", "spiral-2pi", "--components", "0"], "components = 0: wanted at least 1"),
+        (["analyse", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_code_2(command, message, capsys):
+    assert message in complaint(capsys, *command).splitlines()[-1]

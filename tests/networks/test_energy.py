@@ -1,0 +1,156 @@
+"""Energies, potentials and weights: closed forms against gradients, quadrature and each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import undiffuse as ud
+from undiffuse.networks.bank import MemoryBlock
+from undiffuse.networks.network import Architecture, Autoencoder, Weights
+from undiffuse.physics import weights as followed
+
+T = 4
+
+
+def bank_of(rng, dim=5, hidden=30, **architecture) -> ud.Bank:
+    """A bank of random networks."""
+    forward = ud.ForwardProcess(ud.NoiseSchedule.linear(T, 0.1, 0.5), 0.8)
+    a = Architecture(dim, hidden, **architecture)
+    x = rng.standard_normal((300, dim)) @ rng.standard_normal((dim, dim))
+    W = rng.standard_normal((T, hidden, a.width)) / np.sqrt(a.width)
+    A = rng.standard_normal((T, a.width, hidden)) / np.sqrt(hidden)
+    if a.tying != "untied":
+        A = np.swapaxes(W, 1, 2) * a.signs
+    stacked = Weights(
+        *(v.astype("f4") for v in (W, rng.standard_normal((T, hidden)), A, rng.standard_normal((T, a.width))))
+    )
+    return ud.Bank(forward, [MemoryBlock(1, a, stacked)], ud.GaussianDenoiser.from_data(forward, x))
+
+
+KINDS = [
+    {"prediction": p, "activation": h, "tying": tie}
+    for p in ("xi", "x0", "v")
+    for h in ("relu", "linear", "sigmoid")
+    for tie in ("tied", "signed")
+] + [{"prediction": "x0", "skip": "gaussian", "components": 3, "tying": tie} for tie in ("tied", "signed")]
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear", "sigmoid"])
+@pytest.mark.parametrize("tying", ["tied", "signed"])
+def test_gradient_of_the_energy_is_reconstruction_minus_input(rng, activation, tying):
+    net: Autoencoder = bank_of(rng, activation=activation, tying=tying)[2]
+    x, e = rng.standard_normal((6, 5)), 1e-5
+    slope = np.stack([(net.energy(x + e * row) - net.energy(x - e * row)) / (2 * e) for row in np.eye(5)], axis=1)
+    r = net.hidden(x) @ net.A.T.astype(float) + net.b_r
+    np.testing.assert_allclose(slope, r - x, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(map(str, k.values())))
+def test_gradient_of_the_log_density_is_the_score(rng, kind):
+    bank = bank_of(rng, **kind)
+    x, e = rng.standard_normal((4, 5)), 1e-4
+    slope = np.stack(
+        [(bank.log_density(x + e * row, 3) - bank.log_density(x - e * row, 3)) / (2 * e) for row in np.eye(5)], axis=1
+    )
+    np.testing.assert_allclose(slope, bank.score(x, 3), atol=2e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(map(str, k.values())))
+def test_potential_of_tied_weights_is_minus_the_log_density(rng, kind):
+    bank, x, origin = bank_of(rng, **kind), rng.standard_normal((4, 5)), rng.standard_normal(5)
+    expected = bank.log_density(origin[None], 2) - bank.log_density(x, 2)
+    np.testing.assert_allclose(bank.potential(x, 2, origin), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [{"activation": "relu"}, {"activation": "sigmoid"}, {"activation": "linear"}, {"prediction": "v"}]
+    + [{"prediction": "x0", "skip": "gaussian", "components": 3}, {"skip": "scalar"}],
+    ids=lambda k: "-".join(map(str, k.values())),
+)
+def test_potential_of_untied_weights_is_the_line_integral_of_the_score(rng, kind):
+    """The closed form against the trapezoidal rule on 20,001 points of the line."""
+    bank, x, origin = bank_of(rng, **kind), rng.standard_normal((3, 5)), rng.standard_normal(5)
+    share = np.linspace(0, 1, 20_001)
+    for end, got in zip(x, bank.potential(x, 3, origin), strict=True):
+        push = bank.score(origin + share[:, None] * (end - origin), 3) @ (end - origin)
+        assert got == pytest.approx(-np.trapezoid(push, share), rel=1e-4, abs=1e-4)
+
+
+def test_units_that_do_not_change_along_a_line_are_counted(rng):
+    """A line orthogonal to every encoder: r is constant along it."""
+    W = np.zeros((3, 2), "f4")
+    W[:, 0] = 1
+    net = Autoencoder(Weights(W, np.ones(3, "f4"), np.ones((2, 3), "f4"), np.zeros(2, "f4")), Architecture(2, 3))
+    assert net.line_integral(np.zeros(2), np.array([[0.0, 2.0]]))[0] == pytest.approx(6.0)
+
+
+def test_exact_denoisers_potentials_agree_with_quadrature_of_their_scores(rng):
+    forward = ud.ForwardProcess(ud.NoiseSchedule.linear(T, 0.1, 0.5))
+    data = rng.standard_normal((20, 3))
+    x, origin = rng.standard_normal((5, 3)), rng.standard_normal(3)
+    for exact in (ud.GaussianDenoiser.from_data(forward, data), ud.EmpiricalDenoiser(forward, data)):
+        by_quadrature = ud.Denoiser.potential(exact, x, 3, origin)
+        np.testing.assert_allclose(exact.potential(x, 3, origin), by_quadrature, rtol=1e-8, atol=1e-8)
+
+
+def test_untied_weights_have_no_energy(rng):
+    bank = bank_of(rng)
+    with pytest.raises(ud.UserError, match="untied weights, so no energy"):
+        bank.log_density(rng.standard_normal((2, 5)), 1)
+
+
+def test_asymmetry_and_circulation_vanish_for_tied_weights_only(rng):
+    x, centre = rng.standard_normal((4, 5)), np.zeros(5)
+    e, f = np.eye(5)[:2]
+    tied, free = bank_of(rng, tying="tied"), bank_of(rng)
+    assert followed.asymmetry(tied.xi_jacobian(x, 2)).max() < 1e-6
+    assert followed.asymmetry(free.xi_jacobian(x, 2)).min() > 0.1
+    assert abs(followed.circulation(tied, centre, np.stack([e, f], axis=1), 1.5, 2, 4096)) < 1e-3
+    assert abs(followed.circulation(free, centre, np.stack([e, f], axis=1), 1.5, 2, 4096)) > 0.01
+
+
+def test_effective_rank_counts_equal_singular_values():
+    assert followed.effective_rank(np.array([2.0, 2.0, 2.0, 0.0])) == pytest.approx(3)
+
+
+def test_subspace_overlap_is_one_for_a_rotated_basis_and_zero_for_a_complement(rng):
+    Q, _ = np.linalg.qr(rng.standard_normal((6, 6)))
+    R, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+    assert followed.subspace_overlap(Q[:, :3], Q[:, :3] @ R) == pytest.approx(1)
+    assert followed.subspace_overlap(Q[:, :3], Q[:, 3:]) == pytest.approx(0)
+
+
+def test_rows_say_what_the_matrices_are(rng):
+    bank = bank_of(rng, prediction="x0", skip="gaussian", components=3)
+    rows, spectra = followed.follow(bank, rng.standard_normal((10, 5)), np.zeros(5), [1, 2, 4])
+    row, net = rows[1], bank[2]
+    assert (row.t, row.inputs, row.hidden, row.seam) == (2, 3, 30, False)
+    assert row.norm_AW == pytest.approx(np.linalg.norm(net.A.astype(float) @ net.W), rel=1e-6)
+    np.testing.assert_allclose(spectra[1].AW, np.linalg.svd(net.A.astype(float) @ net.W)[1], rtol=1e-5)
+    assert np.isnan(rows[2].overlap_next)
+
+
+def test_jacobian_of_the_exact_gaussian_is_read_off_a_bank_without_corrections(rng):
+    """Decoders of zero leave the Wiener filter: lowest eigenvalue noise^2/(alpha_bar lambda_1 + noise^2)."""
+    bank = bank_of(rng, skip="gaussian", prediction="x0")
+    forward = bank.forward
+    zero = Weights(*(np.zeros_like(v) for v in bank._blocks[0]._stacked.arrays().values()))
+    none = ud.Bank(forward, [MemoryBlock(1, bank._blocks[0].architecture, zero)], bank.reference)
+    rows, _ = followed.follow(none, rng.standard_normal((10, 5)), np.zeros(5), [3])
+    noise2 = forward.noise(3) ** 2
+    lowest = noise2 / (forward.signal(3) ** 2 * bank.reference.variances[0] + noise2)
+    assert rows[0].lowest == pytest.approx(lowest, rel=1e-6)
+    assert rows[0].asymmetry < 1e-12
+
+
+def test_changes_leave_out_seams_of_the_recipe(rng):
+    bank = bank_of(rng)
+    rows, _ = followed.follow(bank, rng.standard_normal((10, 5)), np.zeros(5), [1, 2, 3, 4])
+    from dataclasses import replace
+
+    quiet = [replace(rows[0], t=t, tau=0.3 + 0.1 * t, norm_W=w) for t, w in ((1, 1.0), (2, 1.1), (3, 3.0), (4, 3.1))]
+    assert followed.changes(quiet)["norm_W"][0] == 2
+    seam = [replace(row, seam=row.t == 2) for row in quiet]
+    assert followed.changes(seam)["norm_W"][0] != 2
