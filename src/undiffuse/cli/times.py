@@ -13,7 +13,7 @@ from undiffuse.physics.transitions import CriticalTimes, Time
 def times_table(found: CriticalTimes, more: Sequence[list[str]] = ()) -> list[str]:
     """Lines of a table of critical times, each with its criterion; ``more`` rows come last."""
     covariance = found.covariance
-    missing = "" if covariance.applies else ": the covariance criterion does not tell of these classes"
+    missing = "" if covariance.applies else ": too little for the covariance criterion to be about these classes"
     rows = time_rows({"covariance": covariance.time, **found.times})
     for row in rows:
         if row[0] in (agreement := found.agreement()):

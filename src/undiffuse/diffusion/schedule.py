@@ -67,7 +67,7 @@ class NoiseSchedule:
         self._beta = np.concatenate([[np.nan], beta])
         self._alpha_bar = np.exp(log_alpha_bar)
         self._Delta = -np.expm1(log_alpha_bar)
-        self._ou_time = -0.5 * log_alpha_bar
+        self._ou_time = 0.5 * np.abs(log_alpha_bar)
 
     def __repr__(self) -> str:
         return f"NoiseSchedule({self.name}, T={self.T}, alpha_bar(T)={self._alpha_bar[-1]:.3g})"

@@ -51,6 +51,18 @@ class RunFolder:
     Every file is written under another name, synced and renamed; the manifest last. A block the manifest does not
     call done does not count, whatever lies in ``weights/``. Nothing outside the folder is read, written or deleted:
     names follow from the ranges of the blocks, and links inside it are refused.
+
+    Examples
+    --------
+    >>> import undiffuse as ud
+    >>> ud.RunFolder.open("no/such/run")
+    Traceback (most recent call last):
+    undiffuse.support.errors.UserError: there is no run folder 'no/such/run'
+
+    See Also
+    --------
+    undiffuse.Diffusion.load : the model that a run holds.
+    undiffuse.studies.open_run.OpenRun : a run with its model, data and denoisers.
     """
 
     def __init__(self, path: Path, config: Config, manifest: Manifest) -> None:
@@ -153,7 +165,7 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the run against a second training; raises UserError if another process has it."""
         with _locked(self.path):
-            # Nobody else trains here now, so half-written weights are those of a process that was killed.
+            # With the lock no other process trains in this folder, so half-written weights are a killed one's.
             for left in (self.path / "weights").glob(".block-*"):
                 left.unlink(missing_ok=True)
             yield
@@ -169,7 +181,7 @@ class RunFolder:
         return _inside(self.path / "weights" / f"{entry.stem}.partial")
 
     def state_path(self, entry: BlockEntry) -> Path:
-        """Where a block of a sweep leaves its training state, for the blocks that go on from it."""
+        """Where a block of a sweep leaves its training state, from which the next one continues."""
         return _inside(self.path / "weights" / f"{entry.stem}.state")
 
     def write_block(self, entry: BlockEntry, arrays: Arrays) -> None:
@@ -311,7 +323,7 @@ def _require_only_a_run(path: Path) -> None:
         text = read_limited(path / "config.toml", _LARGEST_TEXT)
     except (OSError, ValueError, RecursionError):
         raise UserError(f"{path} is not a run folder, {leaves_alone}") from None
-    # Both formats there have been hold the configuration's checksum, which nobody else writes.
+    # Manifests of both formats hold the checksum of the configuration beside them; other programs' do not.
     if not isinstance(manifest, dict) or manifest.get("config_sha256") != sha256(text):
         raise UserError(f"{path} is not a run folder, {leaves_alone}")
     foreign = [entry.name for entry in path.iterdir() if not _OWN.fullmatch(entry.name) or entry.is_symlink()]
@@ -353,7 +365,7 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold an advisory lock on a folder; released by the system when the process ends, however it ends."""
     try:
         import fcntl
-    except ImportError:  # Windows has no such lock: two trainings in one folder are not told apart there
+    except ImportError:  # Windows has no such lock: a second training in the folder is not noticed there
         yield
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -49,7 +49,9 @@ CAPTIONS = {
         "The bank's score against the exact one at diffused held-out samples: root mean square difference along the "
         "line of class means and across it, in units of the noise, per dimension."
     ),
-    "weights": "The networks along OU time. Dotted: speciation by the covariance; grey: seams of the recipe.",
+    "weights": (
+        "The networks along OU time. Dotted: speciation by the covariance; grey: where the recipe changes the network."
+    ),
     "spectra": "Leading singular values of encoder, decoder and their product.",
     "line_potentials": (
         "Potential, minus the logarithm of the density, along the line of class means, averaged over noise across it. "
@@ -312,7 +314,7 @@ class _Measurements:
         position = np.linspace(-2, 2, 81)
         panels: Panels = []
         for t in self._shown_times(5):
-            noise = forward.noise(t) * stream(self.seed, Purpose.LINE_PICTURE, t).standard_normal((draws, len(e)))
+            noise = forward.noise(t) * stream(self.seed, Purpose.LINE_FIGURE, t).standard_normal((draws, len(e)))
             noise -= np.outer(noise @ e, e)
             curves = {name: np.zeros(len(position)) for name in self._both}
             for across in noise:
@@ -331,7 +333,7 @@ class _Measurements:
         position = np.linspace(-2.2, 2.2, side)
         panels: Panels = []
         for t in self._shown_times(4):
-            noise = forward.noise(t) * stream(self.seed, Purpose.PLANE_PICTURE, t).standard_normal(len(middle))
+            noise = forward.noise(t) * stream(self.seed, Purpose.PLANE_FIGURE, t).standard_normal(len(middle))
             origin = forward.signal(t) * middle + noise - plane @ (plane.T @ noise)
             spread = np.var((held_out.x - middle) @ plane, axis=0)
             width = np.sqrt(spread * forward.signal(t) ** 2 + forward.noise(t) ** 2)

@@ -273,7 +273,7 @@ def inpainting_rows(opened: OpenRun) -> Figure:
     images, model, seed = opened.images[1], opened.model, opened.config.seed
     size = "14x14" if 3 not in images.labels else "18x18"
     mask, x = masks.hole(size, images.shape), images.x[one_of_each(images)]
-    noise = model.forward.noise_scale * Streams(seed, Purpose.HOLE_PICTURE).noise(*x.shape)()
+    noise = model.forward.noise_scale * Streams(seed, Purpose.HOLE_FIGURE).noise(*x.shape)()
     once = inpaint(model, x, mask, seed=seed)
     few = Ancestral(steps=min(_REPAINT_STEPS, model.forward.T))
     again = inpaint(model, x, mask, how=Inpainting("repaint"), sampler=few, seed=seed)
@@ -379,7 +379,7 @@ def image_histograms(opened: OpenRun) -> Figure:
 def forward_states(model: Diffusion, x0: Floats) -> list[tuple[int, Floats]]:
     """States of one realisation of the forward process, at a few moments."""
     wanted = _moments(model.forward.T)
-    walk = model.forward.trajectory(x0, stream(model.config.seed, Purpose.FORWARD_PICTURE))
+    walk = model.forward.trajectory(x0, stream(model.config.seed, Purpose.FORWARD_FIGURE))
     return [(t, x) for t, x in walk if t in wanted]
 
 

@@ -187,7 +187,7 @@ def _figure_2(runs: Runs) -> dict[str, Figure]:
 def _one_step(opened: OpenRun, t: int) -> tuple[Floats, Floats, Floats, Floats]:
     """``x_0``, ``xi``, ``x_t`` and ``xi_hat`` of one image, each ``(dim,)``."""
     x0 = opened.images[1].x[:1]
-    xi = stream(opened.config.seed, Purpose.STEP_PICTURE, t).standard_normal(x0.shape)
+    xi = stream(opened.config.seed, Purpose.STEP_FIGURE, t).standard_normal(x0.shape)
     x_t = opened.model.forward.jump(x0, t, xi)
     return x0[0], xi[0], x_t[0], np.asarray(opened.model.xi_hat(x_t, t)[0])
 

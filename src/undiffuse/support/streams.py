@@ -49,11 +49,11 @@ class Purpose(Enum):
     BOUND = (31, "t")
     SLICES = (32,)
     # figures
-    FORWARD_PICTURE = (40,)
-    STEP_PICTURE = (41, "t")
-    HOLE_PICTURE = (42, "sample")
-    LINE_PICTURE = (43, "t")
-    PLANE_PICTURE = (44, "t")
+    FORWARD_FIGURE = (40,)
+    STEP_FIGURE = (41, "t")
+    HOLE_FIGURE = (42, "sample")
+    LINE_FIGURE = (43, "t")
+    PLANE_FIGURE = (44, "t")
     # physics
     CLASS_CURVE = (50, "t")
     POTENTIAL_CURVE = (51, "t")

@@ -210,7 +210,7 @@ class BlockTrainer:
         nothing = np.empty((len(group), 0))
         if self._sweeps and self._is_warm(group):
             if progress.state is None:
-                raise ValueError("a sweep goes on from the block before")
+                raise ValueError("a sweep continues from the training state of the block before")
             return [progress.state.swept_to(self._architecture)], nothing, nothing
         if self._is_warm(group):
             starts = [progress.weights[t + 1].copy() for t in group]
