@@ -27,6 +27,7 @@ from undiffuse.runs import config
 from undiffuse.runs.config import Config, presets
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.errors import UserError
+from undiffuse.support.streams import Streams
 from undiffuse.training import Execution
 
 __version__ = version("undiffuse")
@@ -53,6 +54,7 @@ __all__ = [
     "ProbabilityFlow",
     "RunFolder",
     "Sampler",
+    "Streams",
     "UserError",
     "Weights",
     "as_denoiser",

@@ -253,6 +253,64 @@ def test_seeds_differ(gaussian):
     assert not np.isclose(ud.sample(gaussian, 1, seed=0), ud.sample(gaussian, 1, seed=1)).any()
 
 
+# -- the axes of the noise -------------------------------------------------------------------------------------------
+
+
+def in_pixels(denoiser):
+    """The same denoiser without axes of its own: what it is sampled along then is the variables of the data."""
+
+    class Plain(Denoiser):
+        def xi_hat(self, x_t, t):
+            return denoiser.xi_hat(x_t, t)
+
+    return Plain(denoiser.forward, denoiser.dim)
+
+
+def test_noise_along_the_data_is_what_a_denoiser_without_axes_of_its_own_gets(image_run_path):
+    """A bank on components, whose own axes are not the pixels'; the same digits either way, to float32."""
+    bank = ud.Diffusion.load(image_run_path).bank
+    one = ud.sample(bank, 6, seed=ud.Streams(3, axes="data"))
+    np.testing.assert_allclose(one, ud.sample(in_pixels(bank), 6, seed=3), atol=2e-3)
+    assert np.abs(one - ud.sample(bank, 6, seed=3)).max() > 0.5
+
+
+def test_noise_along_named_axes_is_turned_from_them(gaussian, rng):
+    axes = np.linalg.qr(rng.standard_normal((2, 2)))[0]
+    plain = in_pixels(gaussian)
+    turned = ud.sample(gaussian, 5, seed=ud.Streams(3, axes=axes))
+    start = ud.Streams(3).noise(5, 2)
+    walk = ud.reverse_trajectory(plain, gaussian.forward.noise_scale * start() @ axes.T, noise=lambda: start() @ axes.T)
+    *_, last = walk
+    np.testing.assert_allclose(turned, last.x, atol=1e-9)
+
+
+def test_reconstruction_takes_noise_along_the_data_too(gaussian, rng):
+    x_t = rng.standard_normal((4, 2))
+    one = ud.reconstruct(gaussian, x_t, 40, seed=ud.Streams(5, axes="data"))
+    np.testing.assert_allclose(one, ud.reconstruct(in_pixels(gaussian), x_t, 40, seed=5), atol=1e-9)
+
+
+def test_twins_of_disjoint_halves_draw_alike_only_from_the_same_noise_in_pixels():
+    """Gaussian denoisers of 2 x 3,000 digits: alike from one noise in pixels, strangers along axes of their own."""
+    x = ud.datasets.mnist((0, 1)).x[:6000]
+    forward = ForwardProcess(NoiseSchedule.linear(60, 0.002, 0.25))
+    twins = [GaussianDenoiser.from_data(forward, half) for half in (x[::2], x[1::2])]
+
+    def apart(**axes):
+        a, b = (ud.sample(twin, 100, seed=ud.Streams(0, **axes)) for twin in twins)
+        return np.sqrt(np.mean((a - b) ** 2) / np.mean((a - np.roll(b, 1, axis=0)) ** 2))
+
+    assert apart(axes="data") < 0.2
+    assert apart(axes=twins[0].axes) < 0.2
+    assert apart() > 0.5  # leading axes agree, the rest are turned at random
+
+
+@pytest.mark.parametrize("axes", [np.eye(3), np.ones((2, 2)), "pixels"])
+def test_axes_that_are_none_are_refused(gaussian, axes):
+    with pytest.raises(UserError, match="axes"):
+        ud.sample(gaussian, 2, seed=ud.Streams(0, axes=axes))
+
+
 # -- mistakes -------------------------------------------------------------------------------------------------------
 
 

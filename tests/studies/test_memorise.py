@@ -50,3 +50,47 @@ def test_sizes_that_do_not_fit_are_refused(sizes, message, tmp_path):
     (tmp_path / "t.toml").write_text(RECIPE)
     with pytest.raises(ud.UserError, match=message):
         memorise.run(memorise.Settings(str(tmp_path / "t.toml"), n=tuple(sizes), samples=10))
+
+
+DIGITS = """
+name = "twins-on-components"
+[data]
+name = "mnist"
+n = 2400
+held_out = 50
+[diffusion]
+T = 12
+beta_1 = 0.002
+beta_T = 0.9
+[network]
+hidden = 16
+prediction = "x0"
+skip = "gaussian"
+components = 20
+decoder_scale = 0.1
+[training]
+order = "continuation"
+epochs = 4
+warm_epochs = 1
+batch = 50
+learning_rate = 0.002
+decay = "linear"
+block = 12
+"""
+
+
+def test_twins_on_components_draw_alike_too(tmp_path):
+    """Banks of 1,000 digits on 20 components, whose axes are their own half's: two pairs of each size, 60 samples.
+
+    From noise along their own axes they would be 0.6 and more apart; from the same noise in pixels far less, and the
+    Gaussian twins beside them as well.
+    """
+    (tmp_path / "t.toml").write_text(DIGITS)
+    settings = memorise.Settings(str(tmp_path / "t.toml"), n=(100, 300, 1000), samples=60, seeds=2, workers=1)
+    found = memorise.run(settings)
+    few, _, many = found.twins
+    assert many.seeds == 2
+    assert many.apart < few.apart
+    assert many.apart < 0.45
+    assert many.gaussian_apart < 0.3
+    assert found.powers[16]["gaussian"].exponent < -0.2

@@ -32,7 +32,7 @@ _COMMANDS = {
     "train": ("training:train", "Train a bank into a run folder."),
     "sample": ("training:sample", "Generate samples from a trained run into a .npy file of shape (n, dim)."),
     "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
-    "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 10 of the thesis, as PNG files."),
+    "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),
     "presets": ("describe:presets", "List the presets."),
     "info": ("describe:info", "Describe a run folder: what it is, how far it is, what its schedule does."),
     "reconstruct": ("images:reconstruct", "Diffuse held-out images to time t and bring each back several times."),

@@ -37,8 +37,19 @@ def memorise(settings: memorisation.Settings, *, json: Json = False) -> None:
             measured(t.copies, t.copies_stderr),
             f"{t.copies_of_data:.3f}",
             measured(t.apart, t.apart_stderr),
+            measured(t.gaussian_apart, t.gaussian_apart_stderr),
+            measured(t.empirical_apart, t.empirical_apart_stderr),
             f"{100 * t.gap:+.1f} %",
         ]
         for t in result.twins
     ]
-    answer(result, json, table(["n", "hidden", "copies", "of unseen data", "twins apart", "held-out gap"], rows))
+    seeds = result.twins[0].seeds
+    lines = table(
+        ["n", "hidden", "copies", "of unseen data", "twins apart", "gaussian twins", "empirical twins", "held-out gap"],
+        rows,
+    )
+    lines.append(f"{seeds} pairs each; errors over pairs" if seeds > 1 else "one pair each; errors over samples only")
+    for hidden, powers in (result.powers or {}).items():
+        found = ", ".join(f"{name} n^({measured(power.exponent, power.stderr, 2)})" for name, power in powers.items())
+        lines.append(f"{hidden} hidden units, distances fall as: {found}")
+    answer(result, json, lines)

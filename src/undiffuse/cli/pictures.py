@@ -19,7 +19,7 @@ def figures(
     runs: Annotated[Path, Parameter(help="With thesis and no runs named: where to look for them.")] = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Make the figures of one run or several, or Figures 1 to 10 of the thesis, as PNG files.
+    """Make the figures of one run or several, or Figures 1 to 11 of the thesis, as PNG files.
 
     Parameters
     ----------

@@ -51,6 +51,8 @@ def sample(
     sampler : Sampler
         :class:`~undiffuse.Ancestral` (DDPM) with all steps by default.
     seed : int or Streams
+        Sample i has a stream of its own, keyed by (seed, i). The same seed is the same noise for denoisers with the
+        same axes; ``Streams(seed, axes="data")`` is the same noise in the variables of the data for all.
     on_step : callable
         Called after each step with the number of samples it moved.
 
@@ -79,7 +81,7 @@ def sample(
     out = np.empty((n, denoiser.dim))
     for first in range(0, n, _BATCH):
         count = min(_BATCH, n - first)
-        parts = _parts(seed, count, denoiser.dim, first)
+        parts = _parts(seed, frame, count, denoiser.dim, first)
         for state in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
             on_step(count)
             if state.t == 0:
@@ -100,7 +102,7 @@ def sample_trajectory(
     require(n >= 1, f"n = {n}: wanted at least one sample")
     sampler = sampler or Ancestral()
     frame = Frame.of(denoiser, sampler.clip is not None)
-    parts = _parts(seed, n, denoiser.dim)
+    parts = _parts(seed, frame, n, denoiser.dim)
     times = sampler.times(denoiser, denoiser.forward.T)
     for t, z in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
         yield State(t, frame.leave(z))
@@ -138,7 +140,7 @@ def reverse_trajectory(
     sampler = sampler or Ancestral()
     times = sampler.times(denoiser, denoiser.forward.T if start is None else start)
     frame = Frame.of(denoiser, sampler.clip is not None)
-    parts = _parts(seed, *x.shape) if noise is None else [_Part(slice(None), lambda: frame.enter(noise()))]
+    parts = _parts(seed, frame, *x.shape) if noise is None else [_Part(slice(None), lambda: frame.enter(noise()))]
     walk = _walk(frame.denoiser, frame.enter(x), times, sampler, parts)
     first = next(walk)
     return chain([State(first.t, x)], (State(t, frame.leave(z)) for t, z in walk))
@@ -235,13 +237,19 @@ class _Part:
     memory: Any = None
 
 
-def _parts(seed: int | Streams, n: int, dim: int, first: int = 0) -> list[_Part]:
+def _parts(seed: int | Streams, frame: Frame, n: int, dim: int, first: int = 0) -> list[_Part]:
     """Cut samples ``first`` to ``first + n`` into parts of about ``_PART`` numbers, each with its own noise."""
     streams = seed if isinstance(seed, Streams) else Streams(seed)
+    turn = streams.turn(frame.axes, dim)
     size = max(1, _PART // dim)
     return [
-        _Part(slice(row, row + size), streams.noise(min(size, n - row), dim, first + row)) for row in range(0, n, size)
+        _Part(slice(row, row + size), _turned(streams.noise(min(size, n - row), dim, first + row), turn))
+        for row in range(0, n, size)
     ]
+
+
+def _turned(draw: Draw, turn: Floats | None) -> Draw:
+    return draw if turn is None else lambda: np.asarray(draw() @ turn)
 
 
 def _start(denoiser: Denoiser, parts: Sequence[_Part]) -> Floats:

@@ -101,3 +101,18 @@ def axes_of_covariance(matrix: Floats) -> tuple[Floats, Floats]:
     axes = vectors[:, ::-1]
     largest = axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])]
     return values[::-1].copy(), np.ascontiguousarray(axes * np.where(largest < 0, -1.0, 1.0))
+
+
+def straight_line(x: Floats, y: Floats, errors: Floats) -> tuple[float, float]:
+    """Slope of the weighted least-squares line through points with independent errors, and its standard error.
+
+    Where the points scatter more than their errors allow (chi^2 per degree of freedom above 1), the error is that much
+    larger.
+    """
+    weights = 1 / np.maximum(errors, 1e-300) ** 2
+    middle = np.average(x, weights=weights)
+    spread = float(np.sum(weights * (x - middle) ** 2))
+    slope = float(np.sum(weights * (x - middle) * y) / spread)
+    rest = y - np.average(y, weights=weights) - slope * (x - middle)
+    excess = float(np.sum(weights * rest**2)) / max(1, len(x) - 2)
+    return slope, float(np.sqrt(max(1.0, excess) / spread))
