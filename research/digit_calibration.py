@@ -8,7 +8,7 @@ held-out images, and draws samples with the held-out slopes added, from none to 
 
 Prints the slopes at five times; then, for each correction, the Frechet distance of the samples to the held-out images,
 the share read with a vote above 0.9, the share of each class, and the variance of groups of components over the data's.
-With several seeds of sampling it prints means and their standard errors. Six minutes on two cores for 1000 networks,
+With several seeds of sampling it prints means and their standard errors. Four minutes on two cores for 1000 networks,
 most of them for the 4 x 4,000 samples.
 """
 

@@ -9,8 +9,8 @@ points. Each variant trains the blocks that hold a few chosen times, and the ter
 trapezoidal rule. The whole sum bounds how far the samples' law can be from the data's.
 
 Prints a row for each variant: the nats, the seconds that a network took on one core, and the mean square distance to
-the exact estimate at each time. With several seeds it prints the mean of the nats and its standard error. Five minutes
-on one core; OMP_NUM_THREADS=1 makes seconds those of one core.
+the exact estimate at each time. With several seeds it prints the mean of the nats and its standard error. Two minutes
+of one core for each seed. Run it with OMP_NUM_THREADS=1, so that seconds are those of one core.
 """
 
 from __future__ import annotations

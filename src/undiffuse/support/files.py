@@ -42,12 +42,23 @@ def write_file(path: Path, content: bytes) -> Path:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise UserError(f"cannot write {path}: {error.strerror}") from None
         raise
     return path
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new name in a folder survive a loss of power, where the system can be asked to."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_output(path: str | Path, overwrite: bool) -> Path:

@@ -65,12 +65,18 @@ class Purpose(Enum):
     SCORE_DIFFERENCE = (55, "t")
     WEIGHTS = (56, "t")
     CLASS_SAMPLES = (57,)
+    RESAMPLED_POINTS = (58,)
+    RESAMPLED_HELD_OUT = (59,)
     SPINS = (60, "spins", "t")
     SPIN_START = (61, "spins")
     SPIN_WALK = (62, "spins", "sample")
     SPIN_COPY = (63, "spins", "t", "copy", "sample")
     SPIN_SCORE = (64, "spins")
     LANGEVIN = (65,)
+    CLASS_GAUSSIANS = (66,)
+    STEP_ORDER = (67, "quantity")
+    RESAMPLED_TURNS = (68,)
+    UTURN_STEPS = (69, "t")
 
     @property
     def number(self) -> int:

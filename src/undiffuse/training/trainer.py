@@ -95,6 +95,9 @@ def train_run(
             path, config, identity, GaussianDenoiser.from_data(config.forward(), data.train), overwrite
         )
     with run.lock():
+        if resume:
+            # What it looked like before the lock may be out of date: another training may just have ended.
+            run = RunFolder.open(path)
         started, before = time.monotonic(), run.manifest.training_seconds
         todo = [i for i, entry in enumerate(run.blocks) if entry.state != "done"]
         records = {i: run.read_record(entry) for i, entry in enumerate(run.blocks) if i not in todo}

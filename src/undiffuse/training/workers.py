@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -21,6 +24,9 @@ from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training.blocks import BlockTrainer, pack_state, unpack_state
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+_LOOK_EVERY = 0.5  # seconds between looks of a worker at its parent
 
 
 class WorkerError(FailedJobError):
@@ -144,6 +150,20 @@ def _train(job: Job, trainer: BlockTrainer, count: Callable[[int], None]) -> Arr
     return {name: array for name, array in arrays.items() if name not in Weights.NAMES}
 
 
+def _end_with_parent(parent: int) -> None:
+    """Make a worker end when the process it works for is gone, however that ended.
+
+    Otherwise it would train on, and write into a run that another process may hold by then.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_EVERY)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterator[tuple[Job, Arrays]]:
     """Train blocks on ``workers`` processes and yield each as it is done; ``tick`` is called while waiting.
 
@@ -174,7 +194,9 @@ def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterato
     from loky.process_executor import BrokenProcessPool
 
     others = set(psutil.Process().children(recursive=True))
-    executor = ProcessPoolExecutor(max_workers=workers, env=ONE_THREAD)
+    executor = ProcessPoolExecutor(
+        max_workers=workers, env=ONE_THREAD, initializer=_end_with_parent, initargs=(os.getpid(),)
+    )
     try:
         futures: dict[Future[Arrays], Job] = {}
         while futures or waiting:

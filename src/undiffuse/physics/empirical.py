@@ -1,0 +1,273 @@
+r"""Curves under the exact score of a training set, at one time, for it and for resampled training sets.
+
+All are functions of the posterior weights ``w_a(x_t)`` of the training points. For a training set whose points weigh
+``v_a`` they become ``v_a w_a/sum_b v_b w_b``: no new denoiser is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.physics.classes import Classes
+from undiffuse.physics.crossings import Measured
+from undiffuse.physics.resampling import Resampling, means
+from undiffuse.support.arrays import Float32, Floats
+from undiffuse.support.streams import Purpose, stream
+
+
+@dataclass(frozen=True)
+class ClassValues:
+    """What each of n diffused samples says at one time.
+
+    Attributes
+    ----------
+    cloning, uturn : (n,)
+        Posterior probability that two copies, or a copy and the sample, are of one class.
+    own : (n,)
+        Posterior weight of the training point that a sample came from; zeros where it came from none.
+    """
+
+    cloning: Floats
+    uturn: Floats
+    own: Floats
+
+
+@dataclass(frozen=True)
+class EmpiricalCurves:
+    """Curves under the exact score of ``points``, with bootstrap replicas.
+
+    Attributes
+    ----------
+    forward : ForwardProcess
+    points : Classes
+        The training set.
+    starts : (n,)
+        Indices of the training points that are diffused for classes and own-point weights.
+    held_out : Classes
+        Samples that are diffused for potentials and entropies, and whose class means say where the middle is.
+    resampling : Resampling
+        Of ``points`` and ``held_out``.
+    seed : int
+    """
+
+    forward: ForwardProcess
+    points: Classes
+    starts: NDArray[np.integer]
+    held_out: Classes
+    resampling: Resampling
+    seed: int
+
+    @cached_property
+    def exact(self) -> EmpiricalDenoiser:
+        """The exact denoiser of the points."""
+        return EmpiricalDenoiser(self.forward, self.points.x)
+
+    # -- classes --------------------------------------------------------------------------------------------------
+
+    def class_values(self, t: int) -> ClassValues:
+        """Measure cloning, U-turns and own-point weights of the starts at ``t``."""
+        x_t, own, kinds = self._diffused(t, len(self.starts))
+        member = (self.points.labels[:, None] == kinds).astype(float)
+        share, weight = [], []
+        for rows, w in self.exact.weights(x_t, t):
+            share.append(w @ member)
+            weight.append(w[np.arange(len(w)), self.starts[rows]])
+        shares = np.concatenate(share)
+        return ClassValues(np.sum(shares**2, axis=1), np.sum(shares * own, axis=1), np.concatenate(weight))
+
+    def classes(self, t: int) -> tuple[Measured, Measured]:
+        """Cloning probability and the share of U-turns that keep their class, at ``t``, with replicas."""
+        x_t, own, kinds = self._diffused(t, len(self.starts))
+        member = (self.points.labels[:, None] == kinds).astype(np.float32)
+        v, count = self.resampling.points, self.resampling.points.shape[1]
+        # Columns: the plain sums over each class, then those of each class and replica.
+        table = np.hstack([member, (member[:, :, None] * v[:, None, :]).reshape(len(v), -1)])
+        plain, weighted = [], []
+        for _, w in self.exact.weights(x_t, t):
+            sums = (w.astype(np.float32) @ table).astype(np.float64)
+            plain.append(sums[:, : len(kinds)])
+            weighted.append(sums[:, len(kinds) :].reshape(len(w), len(kinds), count))
+        share, shares = np.concatenate(plain), np.concatenate(weighted)
+        shares /= shares.sum(axis=1, keepdims=True)
+        u = v[self.starts]
+        cloning = means(np.sum(share**2, axis=1), np.sum(shares**2, axis=1), u)
+        return cloning, means(np.sum(share * own, axis=1), np.einsum("ncb,nc->nb", shares, own), u)
+
+    def own_weight(self, t: int, n: int) -> Measured:
+        """Posterior weight of its own point for the first ``n`` starts, at ``t``, with replicas.
+
+        The own point always weighs 1: it is the other points that would be others.
+        """
+        x_t, _, _ = self._diffused(t, len(self.starts))
+        v, starts = self.resampling.points, self.starts[:n]
+        plain, resampled = [], []
+        for rows, w in self.exact.weights(x_t[:n], t):
+            own = w[np.arange(len(w)), starts[rows]]
+            others = w.astype(np.float32) @ v - own[:, None] * v[starts[rows]]
+            plain.append(own)
+            resampled.append(own[:, None] / np.maximum(own[:, None] + others, 1e-300))
+        return means(np.concatenate(plain), np.concatenate(resampled), v[starts])
+
+    def _diffused(self, t: int, n: int) -> tuple[Floats, Floats, NDArray[np.integer]]:
+        """The first ``n`` starts at ``t``, their classes as rows of zeros and a one, and the names of the classes."""
+        kinds = np.unique(self.points.labels)
+        x0, labels = self.points.x[self.starts[:n]], self.points.labels[self.starts[:n]]
+        x_t = self.forward.jump(x0, t, stream(self.seed, Purpose.CLASS_CURVE, t).standard_normal(x0.shape))
+        return x_t, (labels[:, None] == kinds).astype(float), kinds
+
+    # -- potentials -----------------------------------------------------------------------------------------------
+
+    def curvatures(self, t: int, n: int) -> Floats:
+        """Curvature of the reverse potential at each of ``n`` held-out samples moved to the middle; shape ``(n,)``."""
+        e, middle = self.held_out.direction
+        along = (self.points.x - middle) @ e
+        moments = np.stack([along, along**2], axis=1)
+        found = [w @ moments for _, w in self.exact.weights(self._in_the_middle(t, n), t)]
+        first, second = np.concatenate(found).T
+        return self._curvature(second - first**2, t)
+
+    def potential(self, t: int, n: int) -> Measured:
+        """Mean of :meth:`curvatures`, with replicas.
+
+        With the held-out samples resampled the line of class means turns and its middle moves. The turn is exact in
+        the variance of the posterior along the line; the move is followed to first order, by the third cumulant.
+        """
+        e, middle = self.held_out.direction
+        lines, middles = self._directions
+        x_t = self._in_the_middle(t, n)
+        v, u = self.resampling.points, self.resampling.held_out[:n]
+        centred = self.points.x - middle
+        along, turned = centred @ e, (centred @ lines).astype(np.float32)
+        p = along.astype(np.float32)[:, None]
+        table = np.hstack([v, p * v, p**2 * v, turned, turned**2, v * turned, v * turned**2])
+        values, training, starts, joint = [], [], [], []
+        for rows, w in self.exact.weights(x_t, t):
+            powers = np.stack([along**k for k in (1, 2, 3)], axis=1)
+            first, second, third = (w @ powers).T
+            skewed = (third - 3 * first * second + 2 * first**3)[:, None]
+            sums = np.split((w.astype(np.float32) @ table).astype(np.float64), 7, axis=1)
+            signal, noise = self.forward.signal(t), self.forward.noise(t)
+            moved = signal * np.sum(middles * lines, axis=0) - x_t[rows] @ lines
+            move = signal / noise**2 * skewed * moved
+            values.append(second - first**2)
+            training.append(sums[2] / sums[0] - (sums[1] / sums[0]) ** 2)
+            starts.append(sums[4] - sums[3] ** 2 + move)
+            joint.append(sums[6] / sums[0] - (sums[5] / sums[0]) ** 2 + move)
+        value, by_training, by_starts, both = (
+            self._curvature(np.concatenate(part), t) for part in (values, training, starts, joint)
+        )
+        out = means(value, by_training, u, both)
+        return Measured(out.value, out.replicas | {"starts": means(value, by_starts, u).replicas["joint"]})
+
+    def gaussian_potential(self, gaussian: GaussianDenoiser, t: int) -> Measured:
+        """Curvature for a Gaussian, ``-1 + 2 s^2 e.(alpha_bar C + s^2 Delta)^-1 e``, anywhere; with replicas.
+
+        Resampled training sets enter to first order in their covariance, of which ``gaussian`` has the plain one.
+        """
+        e, _ = self.held_out.direction
+        lines, _ = self._directions
+        axes, total, v = gaussian.axes, gaussian.total_variances(t), self.resampling.points
+        s2 = 2 * self.forward.noise_scale**2
+        value = -1 + s2 * float(np.sum((axes.T @ e) ** 2 / total))
+        starts = -1 + s2 * np.sum((axes.T @ lines) ** 2 / total[:, None], axis=0)
+        pushed = (self.points.x - gaussian.mean) @ (axes @ ((axes.T @ e) / total))
+        count = v.sum(axis=0, dtype=np.float64)
+        variance = (pushed**2) @ v / count - (pushed @ v / count) ** 2
+        training = value - s2 * self.forward.signal(t) ** 2 * (variance - np.var(pushed))
+        return Measured(value, {"starts": starts, "training": training, "joint": starts + training - value})
+
+    @cached_property
+    def _directions(self) -> tuple[Floats, Floats]:
+        """Lines of class means and their middles with the held-out samples resampled, each ``(dim, B)``."""
+        e, _ = self.held_out.direction
+        labels, x, u = self.held_out.labels, self.held_out.x, self.resampling.held_out
+        kinds = np.unique(labels)
+        along = np.array([x[labels == c].mean(axis=0) @ e for c in kinds])
+        first, last = (
+            x[inside].T @ u[inside] / u[inside].sum(axis=0, dtype=np.float64)
+            for inside in (labels == kinds[np.argmin(along)], labels == kinds[np.argmax(along)])
+        )
+        return (last - first) / np.linalg.norm(last - first, axis=0), (first + last) / 2
+
+    def _in_the_middle(self, t: int, n: int) -> Floats:
+        """Diffuse held-out samples and move them along the line of class means to its middle."""
+        e, middle = self.held_out.direction
+        x0 = self.held_out.x[:n]
+        x_t = self.forward.jump(x0, t, stream(self.seed, Purpose.POTENTIAL_CURVE, t).standard_normal(x0.shape))
+        return np.asarray(x_t + np.outer(self.forward.signal(t) * (middle @ e) - x_t @ e, e))
+
+    def _curvature(self, variance: Floats, t: int) -> Floats:
+        """``-1 - 2 s^2 e.(grad score).e`` from the posterior variance of ``e.x_0``."""
+        signal, noise = self.forward.signal(t), self.forward.noise(t)
+        return np.asarray(-1 + 2 * self.forward.noise_scale**2 * (1 - signal**2 * variance / noise**2) / noise**2)
+
+    # -- entropies ------------------------------------------------------------------------------------------------
+
+    def entropies(self, t: int, n: int) -> tuple[Floats, Floats]:
+        """Excess entropy and posterior entropy per dimension at each of ``n`` held-out samples, ``(n,)`` each."""
+        excess, entropy, _ = entropies(self.exact, *self._held_out_at(t, n), t)
+        return excess, entropy
+
+    def excess_entropy(self, t: int, n: int) -> Measured:
+        """Mean excess entropy per dimension, with replicas."""
+        excess, _, added = entropies(self.exact, *self._held_out_at(t, n), t, self.resampling.points)
+        return means(excess, excess[:, None] + added, self.resampling.held_out[:n])
+
+    def _held_out_at(self, t: int, n: int) -> tuple[Floats, Floats]:
+        """Diffused held-out samples, and the noise in them."""
+        x0 = self.held_out.x[:n]
+        xi = stream(self.seed, Purpose.ENTROPY_CURVE, t).standard_normal(x0.shape)
+        return self.forward.jump(x0, t, xi), xi
+
+    # -- covariance -----------------------------------------------------------------------------------------------
+
+    def largest_variances(self, axes: Floats) -> Floats:
+        """Largest eigenvalue of the covariance of resampled training sets, within the given axes, ``(B,)``."""
+        z = self.points.x @ axes
+        z = z - z.mean(axis=0)
+        out = []
+        for v in self.resampling.points.T.astype(np.float64):
+            mean = v @ z / v.sum()
+            out.append(np.linalg.eigvalsh((z * v[:, None]).T @ z / v.sum() - np.outer(mean, mean))[-1])
+        return np.array(out)
+
+
+def entropies(
+    exact: EmpiricalDenoiser, x_t: Floats, xi: Floats, t: int, weights: Float32 | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Excess and posterior entropy per dimension at each sample, and what resampling the points adds to the excess.
+
+    See :func:`undiffuse.physics.transitions.entropy_curves`.
+
+    Parameters
+    ----------
+    exact : EmpiricalDenoiser
+    x_t, xi : (n, dim)
+        Diffused samples and the noise in them.
+    t : int
+    weights : (m, B), optional
+        Of resampled points; without them nothing is added.
+
+    Returns
+    -------
+    excess, entropy : (n,)
+    added : (n, B)
+    """
+    variance = exact.forward.noise(t) ** 2
+    v = np.ones((len(exact.points), 1), np.float32) if weights is None else weights
+    excess, entropy, added = [], [], []
+    for rows, w in exact.weights(x_t, t):
+        # The nearest point's kernel over its weight is the sum of all kernels.
+        nearest = np.argmax(w, axis=1)
+        gap = np.sum((x_t[rows] - exact.forward.signal(t) * exact.points[nearest]) ** 2, axis=1) / variance
+        # |xi|^2/2 of the noise drawn instead of its mean, N/2: the same on average, with far less scatter.
+        excess.append((np.sum(xi[rows] ** 2, axis=1) - gap) / 2 - np.log(w[np.arange(len(w)), nearest]))
+        entropy.append(-np.sum(w * np.log(np.maximum(w, 1e-300)), axis=1))
+        added.append(np.log((w.astype(np.float32) @ v).astype(np.float64)) - np.log(v.mean(axis=0)))
+    return tuple(np.concatenate(part) / exact.dim for part in (excess, entropy, added))
