@@ -7,7 +7,7 @@ Prints seconds and ratios, all measured in this one run: sampling by the package
 networks with everything else left out; those of Table 2's networks (784 pixels, 1700 hidden units); and the obvious
 loop over torch modules of that size, with noise and updates, on a tenth of the times.
 
-A minute on two cores for a bank of 1000 networks and 1,000 samples.
+Two minutes on two cores for a bank of 1000 networks and 1,000 samples.
 """
 
 from __future__ import annotations

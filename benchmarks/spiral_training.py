@@ -69,13 +69,13 @@ def ours(settings: Config, data: ud.datasets.Dataset, workers: int | None) -> fl
     return seconds(lambda: train_bank(settings, data, ud.Execution(workers=workers)))
 
 
-def peak_mebibytes() -> float:
-    """Largest resident memory of this process's biggest worker."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+def peak_mebibytes() -> float | None:
+    """Largest resident memory of this process's biggest worker; None where it trained without workers."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024 or None
 
 
-def measure(settings: Config, options: argparse.Namespace) -> tuple[dict[str, float], float]:
-    """Seconds at full size by name, and the memory of the largest worker in MiB."""
+def measure(settings: Config, options: argparse.Namespace) -> tuple[dict[str, float], float | None]:
+    """Seconds at full size by name, and the memory of the largest worker in MiB, if there was one."""
     data, T = ud.datasets.load(settings), settings.diffusion.T
     rows: dict[str, float] = {}
 
@@ -118,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{settings.name}: {settings.diffusion.T} networks at full size")
     for name, taken in rows.items():
         print(f"  {name:34} {taken:8.1f} s   {ratios[name]:7.1f} x ours")
-    print(f"  largest worker: {memory:.0f} MiB")
+    if memory is not None:
+        print(f"  largest worker: {memory:.0f} MiB")
     file.write(
         {
             "preset": settings.name,

@@ -4,9 +4,9 @@
 
 Trains small banks of zeros and ones (``training_orders.toml``) in two orders, ``sweep`` and ``independent``, from
 several seeds each, and prints for both, as means over seeds with standard errors: the held-out xi-error, properties
-of the networks' Jacobians and weights at three OU times, and the OU time at which the potential between the class means turns
-repelling, beside that of the exact empirical score. The last column is the difference of the two orders in standard
-errors. Eight minutes on two cores for five seeds.
+of the networks' Jacobians and weights at three OU times, and the OU time at which the potential between the class
+means turns repelling, beside that of the exact empirical score. The last column is the difference of the two orders in
+standard errors. Eight minutes on two cores for five seeds.
 """
 
 from __future__ import annotations
