@@ -121,7 +121,8 @@ def test_thesis_figures_that_can_be_made_are_made(monkeypatch, image_run_path, t
     monkeypatch.setitem(thesis.MODELS, "01", short)
     monkeypatch.setattr(thesis, "SHOWN_STEP", 5)
     found = thesis.run(thesis.Settings(runs=[image_run_path], out=tmp_path / "f", dpi=50))
-    assert {"3_training.png", "4_autoencoder.png", "7_trajectories.png", "11_potentials.png"} <= {p.name for p in (tmp_path / "f").iterdir()}
+    made = {path.name for path in (tmp_path / "f").iterdir()}
+    assert {"3_training.png", "4_autoencoder.png", "7_trajectories.png", "11_potentials.png"} <= made
     assert set(found.missing) == {"1", "2", "5", "6", "10"}
 
 
