@@ -46,17 +46,19 @@ def spins_run(tmp_path_factory) -> Path:
 
 
 def test_curie_weiss_writes_its_figures_and_agrees_with_the_exact_values(tmp_path, capsys):
-    """Two small sizes, 400 walkers: 80 % of 24 points within two standard errors, all within 4."""
+    """Two small sizes, 200 walkers: chi^2 over 24 points with p above 0.001, all within 4 standard errors."""
     out = tmp_path / "cw"
     found = answer(
-        capsys, "physics", "curie-weiss", "--spins", "20", "--spins", "40", "--walkers", "400", "--points", "4",
+        capsys, "physics", "curie-weiss", "--spins", "20", "--spins", "40", "--walkers", "200", "--points", "4",
         "--out", str(out),
     )  # fmt: skip
     assert [r["N"] for r in found["results"]] == [20, 40]
-    assert found["within_two_stderr"] >= 0.8
+    assert found["p_value"] > 0.001
+    assert found["degrees"] <= 24
     assert found["largest_deviation"] < 4
+    assert found["scaling"]["walked"] == [True, True, *[False] * 7]
     names = {path.name for path in out.iterdir()}
-    assert names == {"11_potentials.png", "symmetry_breaking.png", "outcomes.png", "summary.json"}
+    assert names == {"11_potentials.png", "symmetry_breaking.png", "outcomes.png", "scaling.png", "summary.json"}
 
 
 def test_critical_times_of_a_preset_and_of_a_run_agree(tiny_run_path, tmp_path, capsys):

@@ -128,7 +128,7 @@ def test_curie_weiss_spins_decide_where_theory_says(rng):
 
 def test_noise_larger_than_the_data_leaves_no_covariance_time():
     found = transitions.covariance_criterion(FORWARD, Classes(0.1 * np.eye(4), np.array([0, 1, 0, 1])))
-    assert found.time.as_dict() == {"tau": None, "stderr": None, "t": None}
+    assert set(found.time.as_dict().values()) == {None}
     assert not found.applies
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer, measured, table
-from undiffuse.cli.times import time_rows, times_table
+from undiffuse.cli.times import times_table
 from undiffuse.studies import analyse as analysis
 from undiffuse.studies import memorise as memorisation
 from undiffuse.support.progress import progress
@@ -13,13 +13,24 @@ def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
     """Follow a run's weights along diffusion time, beside the times at which diffusion decides."""
     with progress("analysing", "steps") as update:
         result = analysis.run(settings, update)
-    changes = sorted(result.changes.items(), key=lambda item: item[1].tau)
+    passed = {name: change for name, change in result.changes.items() if change.distinguishable}
+    changes = sorted(passed.items(), key=lambda item: item[1].tau)
+    steps = result.uturn_step_error
     lines = [
-        *times_table(result.found, time_rows(result.bank_times)),
+        *times_table(result.found, result.bank_times),
+        *(
+            [
+                f"bank's U-turns in {steps.finer} steps instead of {steps.steps}: "
+                f"crossing moves by {measured(steps.tau, steps.tau_stderr)} in tau"
+            ]
+            if steps
+            else []
+        ),
         result.energy,
+        f"{len(passed)} of {len(result.changes)} quantities change unevenly (p < 0.05, corrected for their number)",
         *table(
-            ["quantity", "changes fastest at t", "OU time"],
-            [[name, str(change.t), f"{change.tau:.3f}"] for name, change in changes],
+            ["quantity", "changes fastest at t", "OU time", "p"],
+            [[name, str(change.t), f"{change.tau:.3f}", f"{change.p_value:.4f}"] for name, change in changes],
         ),
         f"page: {result.page}",
     ]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer, measured, table
 from undiffuse.cli.times import times_table
+from undiffuse.physics.agreement import Agreement
 from undiffuse.physics.breaking import Breaking
+from undiffuse.physics.scaling import Scaling
 from undiffuse.studies import critical_times as transitions
 from undiffuse.studies import curie_weiss as breaking
 from undiffuse.studies import langevin as walks
 from undiffuse.studies import linear as linear_model
 from undiffuse.support.progress import progress
+from undiffuse.support.stats import Line
 
 
 def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json = False) -> None:  # noqa: B008
@@ -20,7 +23,8 @@ def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json
     lines = [
         f"beta = {result.beta:g}, h = {result.h:g}: m* = {result.m_star:.4f}",
         *(line for r in result.results for line in _breaking_lines(r)),
-        f"{100 * result.within_two_stderr:.0f} % of the points lie within two standard errors of the exact value",
+        f"all sizes: {_chi2(result.agreement)}",
+        *(() if result.scaling is None else _scaling_lines(result.scaling)),
         f"errors of the scores fall as N^{powers['two-state']:.2f} (two-state) and N^{powers['large-time']:.2f} (27)",
         *(result.figures or ()),
     ]
@@ -46,6 +50,34 @@ def _breaking_lines(r: Breaking) -> list[str]:
     return [
         f"N = {r.N}: up {measured(r.plus, r.plus_stderr)} (exact {r.plus_exact:.3f}); critical OU times: {critical}",
         *table(["tau", "Binder", "exact", "theory", "cloning", "U-turn", "exact", "theory"], rows),
+        f"Binder {_chi2(b.agreement)}; cloning {_chi2(c.agreement)}; U-turn {_chi2(u.agreement)}; "
+        f"together {_chi2(r.agreement)}",
+    ]
+
+
+def _chi2(found: Agreement | Line) -> str:
+    return f"chi2/dof {found.chi2:.1f}/{found.degrees}, p = {found.p_value:.3f}"
+
+
+def _scaling_lines(s: Scaling) -> list[str]:
+    rows = [
+        [
+            f"{N}",
+            measured(s.tau[i], s.stderr[i]),
+            "walk" if s.walked[i] else "draws",
+            f"{s.exact[i]:.3f}",
+            f"{s.theory[i]:.3f}",
+        ]
+        for i, N in enumerate(s.N)
+    ]
+    walks = "" if s.walks is None else f"; walks only {measured(s.walks.slope, s.walks.stderr)}"
+    return [
+        f"Binder cumulant falls to {s.level:.3f} at",
+        *table(["N", "tau", "from", "exact", "theory"], rows),
+        f"slope against log N {measured(s.slope.slope, s.slope.stderr)}, {_chi2(s.slope)}{walks}; "
+        f"exact law {s.exact_slope:.3f}, between the two largest {s.exact_local[-1]:.4f} (theory 1/2)",
+        f"collapse onto log(N e^(-2 tau)): {_chi2(s.collapse)}, of which corrections to scaling {s.excess:.1f}; "
+        f"exact curves approach their limit as N^{s.correction:.2f}",
     ]
 
 

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from undiffuse.cli.answers import measured, table
-from undiffuse.physics.transitions import CriticalTimes, Time
+from undiffuse.physics.crossings import Time
+from undiffuse.physics.transitions import NAMES, CriticalTimes
 
 
-def times_table(found: CriticalTimes, more: Sequence[list[str]] = ()) -> list[str]:
-    """Lines of a table of critical times, each with its criterion; ``more`` rows come last."""
+def times_table(found: CriticalTimes, more: Mapping[str, Time] | None = None) -> list[str]:
+    """Lines of a table of critical times, each with its criterion and errors, ``more`` last, and of predictions."""
     covariance = found.covariance
     missing = "" if covariance.applies else ": too little for the covariance criterion to be about these classes"
-    rows = time_rows({"covariance": covariance.time, **found.times})
-    for row in rows:
-        if row[0] in (agreement := found.agreement()):
-            relative, stderr = agreement[row[0]]
-            row[-1] = f"{100 * relative:+.1f} +- {100 * stderr:.1f} %"
+    agreement = found.agreement()
+    rows = []
+    for name, time in {"covariance": covariance.time, **found.times, **(more or {})}.items():
+        parts = (time.stderr_starts, time.stderr_training, time.stderr_interpolation)
+        errors = ["" if np.isnan(part) else f"{part:.4f}" for part in parts]
+        rows.append([NAMES[name], *_time(time), *errors, _percent(agreement.get(name))])
+    differences = found.against_theory()
+    theories = [
+        [theory.name, *_time(theory.time), NAMES[theory.of], _percent(differences.get(name))]
+        for name, theory in found.predictions.items()
+    ]
     return [
         f"largest variance {covariance.eigenvalue:.4g} +- {covariance.eigenvalue_stderr:.2g}; "
         f"overlap of its axis with the class means {covariance.overlap:.3f}{missing}",
-        *table(["criterion", "OU time", "step t", "against covariance"], [*rows, *more]),
+        *table(
+            ["criterion", "OU time", "step t", "error: samples", "training set", "interpolation", "against covariance"],
+            rows,
+        ),
+        f"cloning and U-turns are read at {found.level:.4f}: {found.level_assumes}",
+        *table(
+            ["theory, from the classes of the training set", "OU time", "step t", "for", "measured against it"],
+            theories,
+        ),
     ]
 
 
-def time_rows(times: Mapping[str, Time]) -> list[list[str]]:
-    """Rows of a table, one for each time."""
-    rows = []
-    for name, time in times.items():
-        if np.isnan(time.tau):
-            rows.append([name, "none", "", ""])
-        else:
-            rows.append(
-                [name, measured(time.tau, time.stderr, 4), "past T" if np.isnan(time.t) else f"{time.t:.1f}", ""]
-            )
-    return rows
+def _percent(difference: tuple[float, float] | None) -> str:
+    return "{:+.1f} +- {:.1f} %".format(*(100 * value for value in difference)) if difference else ""
+
+
+def _time(time: Time) -> list[str]:
+    if np.isnan(time.tau):
+        return ["none", ""]
+    return [measured(time.tau, time.stderr, 4), "past T" if np.isnan(time.t) else f"{time.t:.1f}"]

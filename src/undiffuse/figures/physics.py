@@ -15,6 +15,7 @@ from undiffuse.support.arrays import Floats
 
 if TYPE_CHECKING:
     from undiffuse.physics.breaking import Breaking
+    from undiffuse.physics.scaling import Scaling
     from undiffuse.physics.transitions import CriticalTimes, Curve
 
 _SHADES = mpl.colormaps["viridis"]
@@ -97,6 +98,8 @@ def breaking(results: Sequence[Breaking], theory: Sequence[Mapping[str, Floats]]
         row[1].invert_xaxis()
     axes[0, 0].legend(fontsize=8)
     axes[0, 1].set(title="lines: large N; dashes: these N; bars: two standard errors")
+    fits = ", ".join(f"{r.agreement.chi2:.0f}/{r.agreement.degrees}" for r in results)
+    axes[0, 0].set(title=f"$\\chi^2$/dof of all points: {fits}")
     axes[1, 1].set(title="filled: two copies from one state; open: U-turns from data")
     return figure
 
@@ -118,6 +121,54 @@ def outcomes(results: Sequence[Breaking], laws: Sequence[tuple[Floats, Floats]])
         )
     axes[0, 0].set(ylabel="density")
     axes[0, 0].legend(fontsize=7)
+    return figure
+
+
+@styled
+def scaling(found: Scaling) -> Figure:
+    """Crossing times of the Binder cumulant against N, their distance to large-N theory, and the collapse."""
+    figure, axes = panels(1, 3, 10.2, 3.3)
+    left, middle, right = axes[0]
+    N, tau, bars = np.array(found.N), np.array(found.tau), 2 * np.array(found.stderr)
+    exact, theory, walked = np.array(found.exact), np.array(found.theory), np.array(found.walked)
+    base = theory[-1] + 0.5 * np.log(N / N[-1])
+    for axis, shift in ((left, 0.0), (middle, base)):
+        axis.plot(N, theory - shift, color=GREY, lw=1, label="large-N theory")
+        axis.plot(N, exact - shift, color=DATA, ls="", marker="_", ms=10, label="exact law of N spins")
+        for where, colour, fill, label in (
+            (walked, MODEL, MODEL, "reverse walks"),
+            (~walked, GAUSSIAN, "none", "exact draws"),
+        ):
+            if where.any():
+                y = (tau - shift)[where]
+                axis.errorbar(N[where], y, bars[where], color=colour, fmt="o", ms=4, lw=1, mfc=fill, label=label)
+        axis.set(xscale="log", xlabel="$N$")
+    middle.axhline(0, color=GREY, lw=0.6, ls=":")
+    left.set(
+        ylabel=f"$\\tau$ where the cumulant is {found.level:.3f}",
+        title=f"slope {found.slope.slope:.3f} $\\pm$ {found.slope.stderr:.3f} (theory 1/2)",
+    )
+    middle.set(
+        ylabel="$\\tau - \\frac{1}{2}\\log N$ + const", title="corrections to scaling; bars: two standard errors"
+    )
+    colours = _SHADES(np.linspace(0.05, 0.9, len(N)))
+    right.plot(found.variable, found.limit, color=GREY, lw=1, label="limit")
+    for colour, size, curve, its, errors in zip(
+        colours, found.N, found.curves, found.exact_curves, found.curve_stderr, strict=True
+    ):
+        right.errorbar(
+            found.variable, curve, 2 * np.array(errors), color=colour, fmt="o", ms=2.5, lw=0.8, label=f"{size}"
+        )
+        right.plot(found.variable, its, color=colour, ls="", marker="_", ms=8)
+    fit = found.collapse
+    right.set(
+        xlabel="$\\log(N e^{-2\\tau})$",
+        ylabel="Binder cumulant",
+        title=f"collapse: $\\chi^2$/dof {fit.chi2:.0f}/{fit.degrees}, $p$ = {fit.p_value:.3f}",
+    )
+    right.invert_xaxis()
+    left.legend(fontsize=7)
+    right.legend(fontsize=6, ncols=2, loc="upper right")
     return figure
 
 
@@ -147,6 +198,7 @@ def critical_times(
 ) -> Figure:
     """Curves behind the critical times of data against OU time, with the times and the cloning ``level`` marked.
 
+    Dash-dotted: the theory for Gaussians with the means and covariances of the classes.
     ``others[denoiser]`` may hold curves named ``uturn`` and ``potential`` of learned denoisers, drawn beside.
     """
     figure, axes = panels(1, 3, 10.2, 3.3)
@@ -154,11 +206,14 @@ def critical_times(
     left, middle, right = axes[0]
     for name, style, label in (("cloning", "-", "two copies"), ("uturn", "--", "U-turn from data")):
         _curve(left, curves[name], EMPIRICAL, style, f"{label}, empirical")
-    left.axhline(level, color=GREY, lw=0.6)
+    left.axhline(level, color=GREY, lw=0.6, label=f"level {level:.3f}")
     for name, style in (("potential", "-"), ("gaussian potential", "--")):
         _curve(middle, curves[name], EMPIRICAL if style == "-" else GAUSSIAN, style, name.replace("potential", "score"))
     for name, colour in (("excess entropy", DATA), ("posterior entropy", EMPIRICAL)):
         _curve(right, curves[name], colour, "-", name)
+    own, shown = curves["own-point weight"], right.twinx()
+    shown.plot(own.tau, own.value, color=GREY, lw=1)
+    shown.set(ylabel="own-point weight (grey)", ylim=(-1, 1), yticks=[0, 0.5, 1])
     for name, its in (others or {}).items():
         for axis, key in ((left, "uturn"), (middle, "potential")):
             if key in its:
@@ -176,22 +231,28 @@ def critical_times(
     if top > 0:
         right.set_ylim(-1.5 * top, 1.5 * top)
     for axis in (left, middle):
-        _mark(axis, found.covariance.time.tau, "covariance criterion")
-    _mark(right, times["collapse"].tau, "collapse")
+        _mark(axis, found.covariance.time.tau, "speciation by covariance")
+    for axis, name, label in (
+        (left, "class Gaussians", "theory: class Gaussians"),
+        (middle, "instability of class Gaussians", "theory: class Gaussians"),
+    ):
+        _mark(axis, found.predictions[name].time.tau, label, EMPIRICAL, "-.")
+    _mark(right, times["collapse"].tau, "collapse, $f = 0$")
+    _mark(right, times["own-point weight"].tau, "own-point weight 1/2", GREY, "--")
     latest = np.nanmax([found.covariance.time.tau, 2.5])
     end = min(latest + 1.0, max(curves["cloning"].tau))
     left.set(ylabel="end in the same class", title="classes decided")
-    middle.set(ylabel="curvature of the reverse potential", title="between the class means")
-    right.set(ylabel="nats per dimension", title="training points told apart")
+    middle.set(ylabel="curvature of the reverse potential", title="fixed-point instability")
+    right.set(ylabel="nats per dimension", title="collapse on training points")
     for axis in axes[0]:
         axis.set(xlabel="OU time $\\tau$", xlim=(0, end))
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, frameon=True, framealpha=0.8, edgecolor="none")
     return figure
 
 
-def _mark(axis: Axes, tau: float, label: str) -> None:
+def _mark(axis: Axes, tau: float, label: str, colour: str = DATA, style: str = ":") -> None:
     if not np.isnan(tau):
-        axis.axvline(tau, color=DATA, lw=1, ls=":", label=label)
+        axis.axvline(tau, color=colour, lw=1, ls=style, label=label)
 
 
 def _curve(axis: Axes, curve: Curve, colour: str, style: str, label: str) -> None:

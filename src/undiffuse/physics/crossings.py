@@ -1,8 +1,8 @@
 """Curves against diffusion time, and when they cross a level, with every source of error told apart.
 
-A coarse :class:`Curve` finds the crossing roughly. :func:`locate` then measures at a few times close by, fits a parabola
-there and refines until the choice of the interpolant no longer matters. Errors come from resampled values at the same
-times, through the same fit: the diffused samples, the training set, and both at once.
+A coarse :class:`Curve` finds the crossing roughly. :func:`locate` then measures at a few times close by, fits a
+parabola there and refines until the choice of the interpolant no longer matters. Errors come from resampled values at
+the same times, through the same fit: the diffused samples, the training set, and both at once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from undiffuse.support.arrays import Floats
 FINE = 9  # times at which a curve is measured again around its crossing
 _ROUNDS = 3  # refinements at most
 _BEND = 0.3  # OU time below which curves are followed in its logarithm
+_CLEAR = 4.0  # half the least width of a window, in sampling errors
 _NONE = float("nan")
 
 
@@ -152,7 +153,8 @@ def locate(measure: Callable[[int], Measured], coarse: Curve, level: float, forw
     A parabola is fitted by least squares to nine times in a window, at first as wide as the interval of the coarse
     curve; its noise is that of nine measurements, not of two. The interpolation's error is the distance to the crossing
     of a cubic through the same times. The window is moved and halved until the crossing lies well inside and that
-    distance is below a third of the sampling error, three times at most or until all times inside it are in use.
+    distance is below a third of the sampling error, three times at most or until all times inside it are in use. It
+    never gets narrower than four sampling errors to each side, where the slope would be lost in the noise.
 
     Parameters
     ----------
@@ -162,19 +164,22 @@ def locate(measure: Callable[[int], Measured], coarse: Curve, level: float, forw
     level : float
     forward : ForwardProcess
     """
-    rough = coarse.crossing(level, forward).tau
-    if np.isnan(rough):
+    rough = coarse.crossing(level, forward)
+    if np.isnan(rough.tau):
         return Crossing(NEVER, np.empty(0))
-    centre, width = float(stretched(np.array(rough))), coarse.bracket(level) / 2
+    centre = float(stretched(np.array(rough.tau)))
+    scale = max(1.0, _BEND / rough.tau)  # of stretched to plain OU time
+    width = max(coarse.bracket(level) / 2, _CLEAR * rough.stderr * scale)
     known: dict[int, Measured] = {}
     for _ in range(_ROUNDS):
         times = fine_times(forward, centre, width)
         known.update({t: measure(t) for t in times if t not in known})
         fit = _Fit.of(forward, times, [known[t] for t in times], level)
         inside = abs(fit.height - centre) < width / 2
-        if (inside and fit.settled) or len(times) < FINE - 1:
+        narrower = max(width / 2, _CLEAR * scatter(fit.replicas["joint"])) if inside else width
+        if (inside and (fit.settled or narrower > 0.8 * width)) or len(times) < FINE - 1:
             break
-        centre, width = fit.height, width / 2 if inside else width
+        centre, width = fit.height, narrower
     return fit.crossing(forward)
 
 
@@ -238,24 +243,22 @@ def scatter(replicas: Floats) -> float:
 
 
 def _roots(x: Floats, values: Floats, degree: int) -> Floats:
-    """Roots in [-2, 2] of polynomials fitted to the columns of ``values`` at ``x``; the nearer end if there is none."""
-    coefficients = np.linalg.pinv(np.vander(x, degree + 1)) @ values
-    low, high = np.full(values.shape[1], -2.0), np.full(values.shape[1], 2.0)
-    at_low, at_high = (np.array(_poly(coefficients, end)) for end in (low, high))
-    crosses = np.sign(at_low) != np.sign(at_high)
-    nearest = np.where(np.abs(at_low) < np.abs(at_high), low, high)
-    for _ in range(50):
-        middle = (low + high) / 2
-        left = np.sign(_poly(coefficients, middle)) == np.sign(at_low)
-        low, high = np.where(left, middle, low), np.where(left, high, middle)
-    return np.where(crosses, (low + high) / 2, nearest)
+    """Roots in [-1.5, 1.5] of polynomials fitted to the columns of ``values`` at ``x``.
 
-
-def _poly(coefficients: Floats, at: Floats) -> Floats:
-    out = np.zeros_like(at)
-    for row in coefficients:
-        out = out * at + row
-    return out
+    Of several, the nearest to the root of the straight line through the same points; that one where there is none.
+    """
+    slope, height = np.linalg.pinv(np.vander(x, 2)) @ values
+    straight = np.clip(-height / np.where(slope == 0, 1e-300, slope), -1.5, 1.5)
+    if degree < 2:
+        return np.asarray(straight)
+    grid = np.linspace(-1.5, 1.5, 301)
+    curves = np.vander(grid, degree + 1) @ (np.linalg.pinv(np.vander(x, degree + 1)) @ values)
+    low, high = curves[:-1], curves[1:]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        roots = np.where(low * high <= 0, grid[:-1, None] + (grid[1] - grid[0]) * low / (low - high), np.inf)
+    nearest = np.argmin(np.abs(roots - straight), axis=0)
+    found = roots[nearest, np.arange(values.shape[1])]
+    return np.where(np.isfinite(found), found, straight)
 
 
 def stretched(tau: Floats) -> Floats:

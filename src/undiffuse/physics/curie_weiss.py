@@ -6,7 +6,9 @@ variance of the noise (s = 1), and ``mu = sum_i x_i/sqrt(N)`` the collective coo
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Literal, get_args
 
@@ -164,6 +166,67 @@ class CurieWeiss:
         m2, m4, m6, m8 = (self.moment(k, tau) for k in (2, 4, 6, 8))
         by_4, by_2 = -1 / (3 * m2**2), 2 * m4 / (3 * m2**3)
         return np.sqrt(by_4**2 * (m8 - m4**2) + by_2**2 * (m4 - m2**2) + 2 * by_4 * by_2 * (m6 - m4 * m2))
+
+    def binder_covariance(self, taus: Sequence[float]) -> Floats:
+        """Covariance of the Binder cumulants at several OU times from one draw of the path of mu, shape ``(k, k)``.
+
+        Divide by the number of draws. By the delta method, from the exact joint moments (:meth:`joint_moment`); its
+        diagonal is the square of :meth:`binder_scatter`. A reverse walk with the exact score has the law of the forward
+        one, so these are the covariances along reverse trajectories too.
+        """
+        at, powers = np.asarray(taus, float), (2, 4)
+        m2, m4 = (self.moment(k, at) for k in powers)
+        slopes = np.stack([2 * m4 / (3 * m2**3), -1 / (3 * m2**2)], axis=1)
+        out = np.empty((len(at), len(at)))
+        means = np.stack([m2, m4], axis=1)
+        for i, j in product(range(len(at)), repeat=2):
+            s, t = (i, j) if at[i] <= at[j] else (j, i)
+            joint = np.array([[self.joint_moment((a, b), (at[s], at[t])) for b in powers] for a in powers])
+            out[i, j] = slopes[s] @ (joint - np.outer(means[s], means[t])) @ slopes[t]
+        return out
+
+    def joint_moment(self, orders: tuple[int, int], taus: tuple[float, float]) -> Floats:
+        """Exact ``<mu_s^a mu_t^b>`` for ``taus = (s, t)``, ``s <= t``, and ``orders = (a, b)``.
+
+        From ``mu_t = e^-(t - s) mu_s + sqrt(1 - e^-2(t - s)) z``: the sum of N Ornstein-Uhlenbeck processes is one.
+        """
+        (a, b), (s, t) = orders, taus
+        theta = np.exp(-(t - s))
+        return np.asarray(
+            sum(
+                comb(b, k)
+                * prod(range(1, b - k, 2))
+                * theta**k
+                * (1 - theta**2) ** ((b - k) / 2)
+                * self.moment(a + k, s)
+                for k in range(b % 2, b + 1, 2)
+            )
+        )
+
+    def paths(self, taus: Sequence[float], shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Floats]:
+        """Yield ``mu_tau`` at increasing OU times along exact draws of its path, each of the given shape."""
+        cumulative = np.cumsum(np.exp(self.log_law))
+        ups = np.searchsorted(cumulative, rng.random(shape) * cumulative[-1], side="right")
+        mu, before = self.sums[ups] / np.sqrt(self.N), 0.0
+        for tau in taus:
+            theta = np.exp(-(tau - before))
+            mu = theta * mu + np.sqrt(1 - theta**2) * rng.standard_normal(shape)
+            before = tau
+            yield mu
+
+    def binder_crossing(self, level: float) -> float:
+        """OU time at which the exact cumulant of N spins falls to ``level``.
+
+        Raises
+        ------
+        UserError
+            If it is below the level at tau = 0 already.
+        """
+        require(
+            float(self.binder_exact(0.0)) > level,
+            f"the Binder cumulant of {self!r} never reaches {level:g}",
+        )
+        return float(brentq(lambda tau: float(self.binder_exact(tau)) - level, 0.0, 20.0 + np.log(self.N)))
 
     def moment(self, order: int, tau: ArrayLike = 0.0) -> Floats:
         """Exact moment ``<mu_tau^order>``, from ``mu_tau = theta mu_0 + sqrt(D) z``."""

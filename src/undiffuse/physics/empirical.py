@@ -90,7 +90,7 @@ class EmpiricalCurves:
         table = np.hstack([member, (member[:, :, None] * v[:, None, :]).reshape(len(v), -1)])
         plain, weighted = [], []
         for _, w in self.exact.weights(x_t, t):
-            sums = (w.astype(np.float32) @ table).astype(np.float64)
+            sums = (_single(w) @ table).astype(np.float64)
             plain.append(sums[:, : len(kinds)])
             weighted.append(sums[:, len(kinds) :].reshape(len(w), len(kinds), count))
         share, shares = np.concatenate(plain), np.concatenate(weighted)
@@ -109,7 +109,7 @@ class EmpiricalCurves:
         plain, resampled = [], []
         for rows, w in self.exact.weights(x_t[:n], t):
             own = w[np.arange(len(w)), starts[rows]]
-            others = w.astype(np.float32) @ v - own[:, None] * v[starts[rows]]
+            others = _single(w) @ v - own[:, None] * v[starts[rows]]
             plain.append(own)
             resampled.append(own[:, None] / np.maximum(own[:, None] + others, 1e-300))
         return means(np.concatenate(plain), np.concatenate(resampled), v[starts])
@@ -151,7 +151,7 @@ class EmpiricalCurves:
             powers = np.stack([along**k for k in (1, 2, 3)], axis=1)
             first, second, third = (w @ powers).T
             skewed = (third - 3 * first * second + 2 * first**3)[:, None]
-            sums = np.split((w.astype(np.float32) @ table).astype(np.float64), 7, axis=1)
+            sums = np.split((_single(w) @ table).astype(np.float64), 7, axis=1)
             signal, noise = self.forward.signal(t), self.forward.noise(t)
             moved = signal * np.sum(middles * lines, axis=0) - x_t[rows] @ lines
             move = signal / noise**2 * skewed * moved
@@ -238,6 +238,11 @@ class EmpiricalCurves:
         return np.array(out)
 
 
+def _single(w: Floats) -> Float32:
+    """Weights in single precision, those too small to matter as 0: products with denormal numbers are slow."""
+    return np.where(w > 1e-30, w, 0.0).astype(np.float32)
+
+
 def entropies(
     exact: EmpiricalDenoiser, x_t: Floats, xi: Floats, t: int, weights: Float32 | None = None
 ) -> tuple[Floats, Floats, Floats]:
@@ -269,5 +274,6 @@ def entropies(
         # |xi|^2/2 of the noise drawn instead of its mean, N/2: the same on average, with far less scatter.
         excess.append((np.sum(xi[rows] ** 2, axis=1) - gap) / 2 - np.log(w[np.arange(len(w)), nearest]))
         entropy.append(-np.sum(w * np.log(np.maximum(w, 1e-300)), axis=1))
-        added.append(np.log((w.astype(np.float32) @ v).astype(np.float64)) - np.log(v.mean(axis=0)))
-    return tuple(np.concatenate(part) / exact.dim for part in (excess, entropy, added))
+        added.append(np.log((_single(w) @ v).astype(np.float64)) - np.log(v.mean(axis=0)))
+    N = exact.dim
+    return np.concatenate(excess) / N, np.concatenate(entropy) / N, np.concatenate(added) / N

@@ -2,28 +2,33 @@ r"""What theories say about critical times of data, from the means and covarianc
 
 With ``d`` the distance of the two outermost class means, ``r0 = d^2/(4 s^2)`` and ``w0`` the variance within these
 classes along the line of their means in units of ``s^2``, both classes have at OU time tau the squared distance
-``r = r0 theta^2`` from the middle and the variance ``Gamma = 1 - theta^2 + w0 theta^2`` along the line, ``theta = e^-tau``.
+``r = r0 theta^2`` from the middle and the variance ``Gamma = 1 - theta^2 + w0 theta^2`` along the line, with
+``theta = e^-tau``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.mixture import MixtureDenoiser
 from undiffuse.physics.classes import Classes
-from undiffuse.physics.crossings import NEVER, Time, scatter
+from undiffuse.physics.crossings import NEVER, Curve, Time, locate, scatter, spread_times
+from undiffuse.physics.curves import curvatures
+from undiffuse.physics.empirical import EmpiricalCurves
+from undiffuse.physics.resampling import of_starts
 from undiffuse.support.arrays import Float32, Floats
-from undiffuse.support.stats import PrincipalAxes, axes_of_covariance
+from undiffuse.support.stats import PrincipalAxes, axes_of_covariance, mean_and_stderr
 from undiffuse.support.streams import Purpose, stream
 
 _COMPONENTS = 100  # leading principal components in which classes are taken for Gaussians
 _DRAWS = 40_000  # samples behind the curve of Gaussian classes
-_FEW = 4_000  # of them, those behind the error from the training set
+_FEW = 2_000  # of them, those behind the error from the training set
 _REPLICAS = 100
 _EARLIEST = 0.01  # OU time, far below every crossing
 
@@ -40,11 +45,14 @@ class Prediction:
         Criterion of :class:`~undiffuse.physics.CriticalTimes` that it is to be held against.
     time : Time
         Its errors are those of the training set, and of sampling where it is sampled.
+    replicas : (B,) array
+        OU times for resampled training sets, the same as behind the errors of what is measured; there may be fewer.
     """
 
     name: str
     of: str
     time: Time
+    replicas: Floats
 
     def as_dict(self) -> dict[str, str | float | None]:
         """Return the name, the criterion and the numbers."""
@@ -82,12 +90,12 @@ def predictions(
         "instability with variance": ("class means and one variance along their line", "potential", _instability),
     }
     out = {
-        name: Prediction(words, of, _time(float(tau(np.array(r0), np.array(w0))), tau(r, w), forward))
+        name: Prediction(words, of, _time(float(tau(np.array(r0), np.array(w0))), tau(r, w), forward), tau(r, w))
         for name, (words, of, tau) in closed.items()
     }
     gaussians = _ClassGaussians.of(forward, classes, seed)
     words = "Gaussians with the means and covariances of the classes (QDA)"
-    return out | {"class Gaussians": Prediction(words, "cloning", gaussians.crossing(level, weights))}
+    return out | {"class Gaussians": Prediction(words, "cloning", *gaussians.crossing(level, weights))}
 
 
 def separation(classes: Classes, s: float = 1.0) -> tuple[float, float]:
@@ -125,6 +133,49 @@ def _time(tau: float, replicas: Floats, forward: ForwardProcess) -> Time:
     return NEVER if tau <= 0 else Time.at(tau, error, forward, stderr_training=error)
 
 
+def mixture_instability(exact: EmpiricalCurves) -> Prediction:
+    """``instability of class Gaussians``: where the exact score of the classes' Gaussians turns repelling.
+
+    It is measured as that of the training set is, by :func:`~undiffuse.physics.transitions.potential_curve` on held-out
+    samples, in the leading principal components. Unlike the closed forms it knows that the other coordinates of a
+    sample, moved to the middle of the line, still tell its class.
+    """
+    forward, points, n = exact.forward, exact.points, len(exact.held_out.x)
+    _, _, axes = PrincipalAxes.of(points.x)
+    z, held_out = (
+        points.x @ axes[:, :_COMPONENTS],
+        Classes(exact.held_out.x @ axes[:, :_COMPONENTS], exact.held_out.labels),
+    )
+    kinds = np.unique(points.labels)
+
+    def mixture(v: Floats) -> MixtureDenoiser:
+        each = [_Gaussian.of(z[points.labels == c], v[points.labels == c], 1.0) for c in kinds]
+        shares = np.array([v[points.labels == c].sum() for c in kinds])
+        covariances = [(g.axes * g.variances) @ g.axes.T for g in each]
+        return MixtureDenoiser(forward, shares / shares.sum(), [g.mean for g in each], covariances)
+
+    def heights(denoiser: MixtureDenoiser, t: int, n: int) -> Floats:
+        return curvatures(denoiser, held_out, t, n=n, seed=exact.seed)
+
+    plain, few, some = mixture(np.ones(len(z))), min(n, 200), min(n, 500)
+    times = spread_times(forward, 24)
+    coarse = Curve.of(forward, times, [mean_and_stderr(heights(plain, t, few)) for t in times])
+    found = locate(lambda t: of_starts(heights(plain, t, some), exact.seed), coarse, 0.0, forward)
+    words, time = "Gaussians with the means and covariances of the classes", found.time
+    if np.isnan(time.t):
+        return Prediction(words, "potential", time, np.empty(0))
+    t = int(np.clip(round(time.t), 1, forward.T))
+    # As far apart as noise, which is another at each time, does not matter.
+    early, late = max(1, t - 1 - forward.T // 40), min(forward.T, t + 1 + forward.T // 40)
+    middle, before, after = (float(heights(plain, u, few).mean()) for u in (t, early, late))
+    slope = (after - before) / float(forward.schedule.ou_time(late) - forward.schedule.ou_time(early))
+    columns = exact.resampling.points[:, :_REPLICAS].T.astype(np.float64)
+    shift = -(np.array([heights(mixture(v), t, few).mean() for v in columns]) - middle) / slope
+    error = scatter(shift)
+    time = replace(time, stderr=float(np.hypot(time.stderr, error)), stderr_training=error)
+    return Prediction(words, "potential", time, time.tau + shift)
+
+
 # -- classes as Gaussians ---------------------------------------------------------------------------------------------
 
 
@@ -150,7 +201,8 @@ class _ClassGaussians:
     """The mixture of the classes' Gaussians in leading principal components, and noise to draw from it with.
 
     The same noise serves all times and all resampled classes, so curves are smooth in tau and differences are of the
-    classes alone. Draws are turned by the symmetric root of a covariance, which is smooth in it; principal axes are not.
+    classes alone. Draws are turned by the symmetric root of a covariance, which is smooth in it, as principal axes are
+    not.
     """
 
     forward: ForwardProcess
@@ -166,26 +218,29 @@ class _ClassGaussians:
         noise = stream(seed, Purpose.CLASS_GAUSSIANS).standard_normal((draws, z.shape[1]))
         return _ClassGaussians(forward, z, classes.labels, noise)
 
-    def crossing(self, level: float, weights: Float32) -> Time:
-        """OU time at which the cloning curve crosses ``level``, with the errors of sampling and of the training set."""
+    def crossing(self, level: float, weights: Float32) -> tuple[Time, Floats]:
+        """OU time at which the cloning curve crosses ``level``, and the same for resampled training sets."""
         plain = self._mixture(np.ones(len(self.z)))
         last = float(self.forward.schedule.ou_time(self.forward.T)) + 1.0
 
+        few, step = self.noise[:_FEW], 0.02
+
         def above(tau: float) -> float:
-            return self._cloning(plain, tau, self.noise)[0] - level
+            return self._cloning(plain, tau, few)[0] - level
 
         if above(_EARLIEST) <= 0 or above(last) >= 0:
-            return NEVER
+            return NEVER, np.empty(0)
         tau = float(brentq(above, _EARLIEST, last, xtol=1e-4))
-        few, step = self.noise[:_FEW], 0.02
-        slope = (self._cloning(plain, tau + step, few)[0] - self._cloning(plain, tau - step, few)[0]) / (2 * step)
-        sampling = self._cloning(plain, tau, self.noise)[1] / abs(slope)
+        slope = (above(tau + step) - above(tau - step)) / (2 * step)
+        for _ in range(2):  # a few draws come close, all of them correct that
+            height, error = self._cloning(plain, tau, self.noise)
+            tau -= (height - level) / slope
+        sampling = error / abs(slope)
         columns = weights[:, :_REPLICAS].T.astype(np.float64)
-        heights = np.array([self._cloning(self._mixture(v), tau, few)[0] for v in columns])
-        training = scatter(heights) / abs(slope)
-        return Time.at(
-            tau, float(np.hypot(sampling, training)), self.forward, stderr_starts=sampling, stderr_training=training
-        )
+        rise = np.array([self._cloning(self._mixture(v), tau, few)[0] for v in columns]) - above(tau) - level
+        training, total = scatter(rise) / abs(slope), float(np.hypot(sampling, scatter(rise) / abs(slope)))
+        time = Time.at(tau, total, self.forward, stderr_starts=sampling, stderr_training=training)
+        return time, tau - rise / slope
 
     def _mixture(self, v: Floats) -> list[_Gaussian]:
         return [

@@ -1,8 +1,8 @@
 """The Bayesian bootstrap: every sample gets an exponential weight instead of being drawn or not (Rubin 1981).
 
 Posterior weights of the exact score are computed once and reweighted, so a resampled training set costs a matrix
-product instead of a new denoiser. With weights ``v`` of mean and variance 1, ``sum_i v_i f_i/sum_i v_i`` scatters as the
-mean of as many fresh samples would, to first order; the same holds for smooth functions of several such means.
+product instead of a new denoiser. With weights ``v`` of mean and variance 1, ``sum_i v_i f_i/sum_i v_i`` scatters as
+the mean of as many fresh samples would, to first order; the same holds for smooth functions of several such means.
 """
 
 from __future__ import annotations
@@ -37,7 +37,14 @@ class Resampling:
 
     @staticmethod
     def of(points: int, held_out: int, classes: int, seed: int) -> Resampling:
-        """Draw weights; there are fewer than 200 replicas where points times classes are many, never below 50."""
+        """Draw weights; there are fewer than 200 replicas where points times classes are many, never below 50.
+
+        Parameters
+        ----------
+        points, held_out, classes : int
+            Their numbers.
+        seed : int
+        """
         count = int(np.clip(_LARGEST // (points * classes), _LEAST, REPLICAS))
         return Resampling(
             *(

@@ -46,7 +46,7 @@ from undiffuse.physics.crossings import (
 from undiffuse.physics.curie_weiss import cloning_probability
 from undiffuse.physics.curves import class_curves, entropy_curves, potential_curve
 from undiffuse.physics.empirical import EmpiricalCurves
-from undiffuse.physics.predictions import Prediction, predictions
+from undiffuse.physics.predictions import Prediction, mixture_instability, predictions
 from undiffuse.physics.resampling import Resampling
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
@@ -68,7 +68,7 @@ __all__ = [
 
 LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not apply to the classes
 _LEADING = 20  # principal axes within which the largest variance of resampled data is sought
-_POTENTIAL, _ENTROPY = 200, 500  # samples at most
+_COARSE, _MOST = 200, 500  # samples of the coarse curve of the potential, and of the others, at most
 NAMES = {
     "covariance": "speciation by covariance (Biroli et al. 2024)",
     "potential": "fixed-point instability (Raya & Ambrogioni 2023)",
@@ -185,8 +185,25 @@ class CriticalTimes:
             out[name] = (time.tau / base.tau - 1, float(np.hypot(ratio, time.stderr_interpolation / base.tau)))
         return out
 
+    def against_theory(self) -> dict[str, tuple[float, float]]:
+        """Relative difference in tau of what is measured from each prediction for it, with the error of their ratio."""
+        out = {}
+        for name, theory in self.predictions.items():
+            time, their = self.times[theory.of], theory.time
+            if np.isnan(time.tau) or np.isnan(their.tau):
+                continue
+            ratio = scatter(self.replicas[theory.of][: len(theory.replicas)] / theory.replicas)
+            apart = np.nansum(np.array([time.stderr_interpolation, their.stderr_starts]) ** 2)
+            out[name] = (time.tau / their.tau - 1, float(np.sqrt(ratio**2 + apart / their.tau**2)))
+        return out
+
     def as_dict(self) -> dict[str, object]:
         """Return everything by name."""
+        differences = self.against_theory()
+        theory: dict[str, dict[str, float | None]] = {}
+        for name in self.predictions:
+            relative, error = differences.get(name, (None, None))
+            theory[name] = {"relative": relative, "relative_stderr": error}
         return {
             "covariance": asdict(self.covariance)
             | {"time": self.covariance.time.as_dict(), "applies": self.covariance.applies},
@@ -195,7 +212,7 @@ class CriticalTimes:
             "agreement": {name: {"relative": a, "stderr": b} for name, (a, b) in self.agreement().items()},
             "level": self.level,
             "level_assumes": self.level_assumes,
-            "predictions": {name: found.as_dict() for name, found in self.predictions.items()},
+            "predictions": {name: {**found.as_dict(), **theory[name]} for name, found in self.predictions.items()},
             "curves": {name: asdict(curve) for name, curve in self.curves.items()},
         }
 
@@ -211,7 +228,7 @@ class CurveOptions:
         each crossing there are nine more.
     n : int
         Samples of each point, at least 50: training samples for cloning and U-turns, at most 500 of them for own-point
-        weights; held-out ones, at most 500 for entropies and 200 for potentials.
+        weights; held-out ones, at most 500, for entropies and potentials.
     seed : int
     """
 
@@ -254,6 +271,7 @@ def critical_times(
     exact = EmpiricalCurves(forward, training, starts, held_out, resampling, seed)
     covariance, speciation = _resampled_covariance(exact)
     theories = predictions(forward, training, level, resampling.points, seed)
+    theories |= {"instability of class Gaussians": mixture_instability(exact)}
     on_step()
     classes = [exact.class_values(t) for t in times]
     curves = {
@@ -264,13 +282,13 @@ def critical_times(
     found = {
         "cloning": locate(lambda t: measured(t)[0], curves["cloning"], level, forward),
         "uturn": locate(lambda t: measured(t)[1], curves["uturn"], level, forward),
-        "own-point weight": locate(lambda t: exact.own_weight(t, _ENTROPY), curves["own-point weight"], 0.5, forward),
+        "own-point weight": locate(lambda t: exact.own_weight(t, _MOST), curves["own-point weight"], 0.5, forward),
     }
     on_step()
     # Held-out samples are diffused, since the empirical score leads a diffused training point back to itself.
-    some = min(n, _POTENTIAL)
+    few, some = min(n, _COARSE), min(n, _MOST)
     curves |= {
-        "potential": Curve.of(forward, times, [mean_and_stderr(exact.curvatures(t, some)) for t in times]),
+        "potential": Curve.of(forward, times, [mean_and_stderr(exact.curvatures(t, few)) for t in times]),
         "gaussian potential": Curve.of(
             forward, times, [(exact.gaussian_potential(gaussian, t).value, 0.0) for t in times]
         ),
@@ -282,7 +300,6 @@ def critical_times(
         ),
     }
     on_step()
-    some = min(n, _ENTROPY)
     both = [exact.entropies(t, some) for t in times]
     for k, name in enumerate(("excess entropy", "posterior entropy")):
         curves[name] = Curve.of(forward, times, [mean_and_stderr(values[k]) for values in both])

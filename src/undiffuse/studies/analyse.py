@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,14 +17,15 @@ from cyclopts import Parameter
 
 from undiffuse import figures as drawing
 from undiffuse.datasets import ImageDataset
-from undiffuse.diffusion import reverse
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
-from undiffuse.diffusion.samplers import Ancestral
-from undiffuse.physics import transitions, weights
+from undiffuse.physics import curves, transitions, weights
 from undiffuse.physics.classes import Classes
-from undiffuse.physics.transitions import CriticalTimes, Curve, CurveOptions, Time
-from undiffuse.physics.weights import Row, Spectrum
+from undiffuse.physics.crossings import Curve, Time, locate
+from undiffuse.physics.resampling import of_starts
+from undiffuse.physics.transitions import CriticalTimes, CurveOptions
+from undiffuse.physics.uturns import StepError, Turns
+from undiffuse.physics.weights import Change, Row, Spectrum
 from undiffuse.studies import report
 from undiffuse.studies.keep import Kept, keep
 from undiffuse.studies.open_run import OpenRun, RunLike
@@ -32,13 +34,13 @@ from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.files import make_folder, write_file
 from undiffuse.support.progress import OnProgress, counter, silent
-from undiffuse.support.stats import mean_and_stderr, root_and_stderr
-from undiffuse.support.streams import Purpose, Streams, stream
+from undiffuse.support.results import plain
+from undiffuse.support.stats import root_and_stderr
+from undiffuse.support.streams import Purpose, stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TURN_STEPS = 60  # reverse steps of a U-turn, of which only the end is used
 _FEWEST_TIMES = 8
 CAPTIONS = {
     "critical_times": (
@@ -91,24 +93,6 @@ class Settings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class Change:
-    """Where a quantity changes fastest.
-
-    Attributes
-    ----------
-    t : int
-    tau : float
-        OU time.
-    share : float
-        Share of the quantity's whole range that this step covers.
-    """
-
-    t: int
-    tau: float
-    share: float
-
-
 @dataclass(frozen=True, kw_only=True)
 class Result(Kept):
     """A run along diffusion time.
@@ -122,7 +106,10 @@ class Result(Kept):
         Exact denoiser that the bank is compared with.
     bank_times, bank_curves : dict
         Critical times ``bank uturn`` and ``bank potential`` of the bank, and the curves ``uturn`` and ``potential``
-        that they are taken from.
+        that they are taken from. The bank is held fixed, so errors are those of samples and interpolation: another
+        bank, trained from another seed, may differ by more.
+    uturn_step_error : StepError or None
+        Of the bank's U-turns, from walks in twice as many steps; None where every step is walked.
     curvature_error : dict
         Curvature of the bank's reverse potential minus the exact one's, by t.
     score_differences : dict of Curve
@@ -150,6 +137,7 @@ class Result(Kept):
     exact: str
     bank_times: Mapping[str, Time]
     bank_curves: Mapping[str, Curve]
+    uturn_step_error: StepError | None
     curvature_error: Mapping[str, float]
     score_differences: Mapping[str, Curve]
     changes: Mapping[str, Change]
@@ -168,7 +156,9 @@ class Result(Kept):
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything by name."""
-        return super().as_dict() | self.found.as_dict()
+        found = self.found.as_dict()
+        names = {**plain(found["names"]), **{name: transitions.NAMES[name] for name in self.bank_times}}
+        return super().as_dict() | found | {"names": names}
 
 
 def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
@@ -192,39 +182,48 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     out = make_folder(settings.out or opened.path / "analysis")
     times = transitions.spread_times(forward, settings.points)
     around = times[:: max(1, settings.points // 20)]
-    step = counter(on_progress, 4 + 2 * len(around) + len(times))
+    step = counter(on_progress, 5 + 2 * len(around) + len(times))
     options = CurveOptions(settings.points, n, seed)
     found = transitions.critical_times(opened.reference, training, held_out, options, on_step=step)
     few = CurveOptions(settings.points, min(n, 200), seed)
     measurements = _Measurements(opened, held_out, found.covariance.time.tau, seed)
-    turn = measurements.uturns(around, n, step)
-    potential = transitions.potential_curve(model, held_out, times, n=few.n, seed=seed)
+    turns = measurements.turns(n)
+    kept = cache(turns.kept)
+    turn = turns.curve(around, kept, step)
+    turned = locate(lambda t: of_starts(kept(t), seed), turn, transitions.cloned_level(held_out), forward)
+    step_error = turns.step_error(turn, turned)
+    step()
+    potential = curves.potential_curve(model, held_out, times, n=few.n, seed=seed)
+    repelled = locate(
+        lambda t: of_starts(curves.curvatures(model, held_out, t, n=few.n, seed=seed), seed), potential, 0.0, forward
+    )
     differences = measurements.score_differences(around, few.n, step)
     _, middle = held_out.direction
     rows, spectra = weights.follow(model.bank, held_out.x, middle, times, seed=seed, on_time=step)
     # Where the exact denoiser is the empirical one, this curve has been computed already.
     exact_potential = found.curves["potential"]
     if opened.exact[1] is not opened.empirical:
-        exact_potential = transitions.potential_curve(opened.exact[1], held_out, times, n=few.n, seed=seed)
+        exact_potential = curves.potential_curve(opened.exact[1], held_out, times, n=few.n, seed=seed)
     curvature = np.array(potential.value) - np.array(exact_potential.value)
     result = Result(
         run=str(opened.path),
         classes=data.kind_of_classes,
         exact=opened.exact[0],
         bank_times={
-            "bank uturn": turn.crossing(transitions.cloned_level(held_out), forward),
-            "bank potential": potential.crossing(0.0, forward),
+            "bank uturn": turned.time,
+            "bank potential": repelled.time,
         },
         bank_curves={"uturn": turn, "potential": potential},
+        uturn_step_error=step_error,
         curvature_error=dict(zip(map(str, times), curvature.tolist(), strict=True)),
         score_differences=differences,
-        changes={name: Change(*where) for name, where in weights.changes(rows).items()},
+        changes=weights.changes(rows, seed),
         energy=_energy_line(opened, rows),
         tables=("weights.csv", "spectra.csv"),
         page=str(out / "index.html"),
         seconds=0.0,
         found=found,
-        level=transitions.cloned_level(training),
+        level=found.level,
         rows=rows,
         spectra=spectra,
         line=measurements.line_potentials(),
@@ -273,21 +272,12 @@ class _Measurements:
         name, exact = self.opened.exact
         return {"bank": self.opened.model, name: exact}
 
-    def uturns(self, times: Sequence[int], n: int, on_time: Callable[[], None]) -> Curve:
-        """Share of held-out samples whose class a U-turn through the bank keeps."""
-        opened, forward = self.opened, self._forward
+    def turns(self, n: int) -> Turns:
+        """U-turns of the first ``n`` held-out samples through the bank."""
+        opened = self.opened
         images = isinstance(opened.data, ImageDataset)
         predict = opened.classifiers.strict.predict if images else opened.data.class_rule()
-        x0, labels = self.held_out.x[:n], self.held_out.labels[:n]
-        points = []
-        for t in times:
-            noise = stream(self.seed, Purpose.UTURN_CURVE, t).standard_normal(x0.shape)
-            walk = Streams(self.seed, Purpose.UTURN_WALK, (t,))
-            steps = Ancestral(steps=min(t, _TURN_STEPS))
-            back = reverse.reconstruct(opened.model, forward.jump(x0, t, noise), t, sampler=steps, seed=walk)
-            points.append(mean_and_stderr((predict(back) == labels).astype(float)))
-            on_time()
-        return Curve.of(forward, times, points)
+        return Turns(opened.model, Classes(self.held_out.x[:n], self.held_out.labels[:n]), predict, self.seed)
 
     def score_differences(self, times: Sequence[int], n: int, on_time: Callable[[], None]) -> dict[str, Curve]:
         """Root mean square of ``xi_hat - xi_hat_exact`` along the line of class means and across it, per dimension."""
@@ -386,12 +376,24 @@ def _write_tables(out: Path, rows: Sequence[Row], spectra: Sequence[Spectrum]) -
 
 
 def _page(opened: OpenRun, out: Path, result: Result) -> str:
-    covariance, agreement = result.found.covariance, result.found.agreement()
+    found = result.found
+    covariance, agreement = found.covariance, found.agreement()
     times = []
-    for name, value in {"covariance": covariance.time, **result.found.times, **result.bank_times}.items():
+    for name, value in {"covariance": covariance.time, **found.times, **result.bank_times}.items():
         relative, error = agreement.get(name, (None, None))
-        times.append({"name": name, **value.as_dict(), "relative": relative, "relative_stderr": error})
-    changed = [{"name": name.replace("_", " "), **asdict(value)} for name, value in result.changes.items()]
+        named = {"name": transitions.NAMES[name], "relative": relative, "relative_stderr": error}
+        times.append({**named, **value.as_dict()})
+    differences = found.against_theory()
+    predicted = [
+        {"against": transitions.NAMES[theory.of], "difference": differences.get(name), **theory.as_dict()}
+        for name, theory in found.predictions.items()
+    ]
+    changed = [
+        {"name": name.replace("_", " "), **asdict(value)}
+        for name, value in result.changes.items()
+        if value.distinguishable
+    ]
+    others = [name.replace("_", " ") for name, value in result.changes.items() if not value.distinguishable]
     seams = ", ".join(f"t = {a.t} to {b.t}" for a, b in pairwise(result.rows) if a.seam)
     return report.render(
         "analysis",
@@ -402,6 +404,11 @@ def _page(opened: OpenRun, out: Path, result: Result) -> str:
         classes=result.classes,
         covariance=covariance,
         times=times,
+        level=found.level,
+        level_assumes=found.level_assumes,
+        predictions=predicted,
+        step_error=result.uturn_step_error,
+        unchanged=", ".join(others),
         changes=sorted(changed, key=lambda row: row["tau"]),
         energy=result.energy,
         seams=seams or "none here",

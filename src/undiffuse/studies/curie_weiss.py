@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from cyclopts import Parameter
@@ -14,9 +14,12 @@ from cyclopts import Parameter
 from undiffuse import figures as drawing
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
-from undiffuse.physics.breaking import Breaking, symmetry_breaking
+from undiffuse.figures.physics import scaling as scaling_figure
+from undiffuse.physics.agreement import Agreement
+from undiffuse.physics.breaking import Breaking, Walk, symmetry_breaking
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
+from undiffuse.physics.scaling import SIZES, Scaling, large_enough, scaling, walk_to_crossing
 from undiffuse.studies.keep import Kept, keep
 from undiffuse.studies.options import Numbers
 from undiffuse.support import results
@@ -94,6 +97,12 @@ class Result(Kept):
         One for each size.
     within_two_stderr, largest_deviation : float
         Share of all points that lie within two standard errors of the exact value, and the largest deviation in them.
+        The points are correlated; the test is chi^2.
+    agreement : Agreement
+        Of everything measured with the exact law: chi^2 with the points' covariances, all sizes together; in
+        :meth:`as_dict` as ``chi2``, ``degrees`` and ``p_value``.
+    scaling : Scaling or None
+        Finite-size scaling over eight sizes and those above; None at a temperature where most of them are too small.
     score_errors : ScoreErrors
     seconds : float
     """
@@ -106,8 +115,16 @@ class Result(Kept):
     results: tuple[Breaking, ...]
     within_two_stderr: float
     largest_deviation: float
+    agreement: Agreement
+    scaling: Scaling | None
     score_errors: ScoreErrors
     seconds: float
+
+    _hidden: ClassVar[tuple[str, ...]] = ("agreement",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything by name, the agreement as ``chi2``, ``degrees`` and ``p_value``."""
+        return super().as_dict() | self.agreement.as_dict()
 
 
 def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
@@ -131,6 +148,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     for i, model in enumerate(models):
         found.append(symmetry_breaking(model, n=settings.walkers, points=settings.points, seed=seed))
         on_progress(i + 1, len(models))
+    fit = finite_size_scaling(settings, {r.N: r.walk for r in found})
     deviations = np.concatenate([curve.deviations for r in found for curve in (r.binder, r.cloning, r.uturn)])
     result = Result(
         beta=beta,
@@ -141,10 +159,27 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         results=tuple(found),
         within_two_stderr=float(np.mean(np.abs(deviations) <= 2)),
         largest_deviation=float(np.abs(deviations).max()),
+        agreement=Agreement.together([r.agreement for r in found]),
+        scaling=fit,
         score_errors=errors,
         seconds=round(time.monotonic() - start, 2),
     )
     return result if settings.out is None else keep(settings.out, result, figures(result))
+
+
+def finite_size_scaling(settings: Settings, walks: Mapping[int, Walk]) -> Scaling | None:
+    """Fit the sizes 20 to 5000 and those of the settings: by walks up to the largest of these, above by exact draws.
+
+    Parameters
+    ----------
+    settings : Settings
+    walks : dict of Walk
+        Walks that have been made, by number of spins.
+    """
+    models = [CurieWeiss(N, settings.beta, settings.field) for N in sorted({*SIZES, *settings.spins})]
+    missing = [m for m in models if m.N not in walks and max(settings.spins) > m.N and large_enough(m)]
+    made = {m.N: walk_to_crossing(m, settings.walkers, settings.seed) for m in missing}
+    return scaling(models, {**walks, **made}, settings.walkers, settings.seed)
 
 
 def score_errors(
@@ -188,14 +223,15 @@ def score_errors(
 
 
 def figures(result: Result) -> dict[str, Figure]:
-    """Potentials (Figure 11) of the largest model, curves of symmetry breaking, and where trajectories end."""
+    """Potentials (Figure 11) of the largest model, curves of symmetry breaking, where trajectories end, and scaling."""
     models = [CurieWeiss(r.N, r.beta, r.h) for r in result.results]
     smooth = [_theory(m, r.tau) for m, r in zip(models, result.results, strict=True)]
-    return {
+    made = {
         "11_potentials": figure_11(models[-1]),
         "symmetry_breaking": drawing.breaking(result.results, smooth),
         "outcomes": drawing.outcomes(result.results, [(m.sums / m.N, np.exp(m.log_law)) for m in models]),
     }
+    return made if result.scaling is None else made | {"scaling": scaling_figure(result.scaling)}
 
 
 def figure_11(model: CurieWeiss) -> Figure:

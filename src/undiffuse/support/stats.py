@@ -116,3 +116,44 @@ def straight_line(x: Floats, y: Floats, errors: Floats) -> tuple[float, float]:
     rest = y - np.average(y, weights=weights) - slope * (x - middle)
     excess = float(np.sum(weights * rest**2)) / max(1, len(x) - 2)
     return slope, float(np.sqrt(max(1.0, excess) / spread))
+
+
+class Line(NamedTuple):
+    """Weighted least-squares line through points with known independent errors.
+
+    Attributes
+    ----------
+    slope, stderr : float
+        Slope and its standard error, from the points' errors alone.
+    chi2 : float
+        Sum of squared deviations in standard errors.
+    degrees : int
+        Number of points less two.
+    p_value : float
+        Probability of a larger chi^2.
+    """
+
+    slope: float
+    stderr: float
+    chi2: float
+    degrees: int
+    p_value: float
+
+    @staticmethod
+    def through(x: Floats, y: Floats, errors: Floats) -> Line:
+        """Fit ``y = a + slope x``.
+
+        Raises
+        ------
+        UserError
+            If there are fewer than three points, or an error is not positive.
+        """
+        from scipy.special import gammaincc
+
+        require(len(x) >= 3 and bool((errors > 0).all()), "a line with its chi^2 needs three points with errors")
+        weights = 1 / errors**2
+        along, up = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
+        spread = float(np.sum(weights * along**2))
+        slope = float(np.sum(weights * along * up) / spread)
+        chi2, degrees = float(np.sum(weights * (up - slope * along) ** 2)), len(x) - 2
+        return Line(slope, spread**-0.5, chi2, degrees, float(gammaincc(degrees / 2, chi2 / 2)))

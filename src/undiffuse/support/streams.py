@@ -73,10 +73,15 @@ class Purpose(Enum):
     SPIN_COPY = (63, "spins", "t", "copy", "sample")
     SPIN_SCORE = (64, "spins")
     LANGEVIN = (65,)
+    SPIN_POSTERIOR = (66, "spins", "t")
+    SPIN_NULL_WALKS = (67, "spins")
+    SPIN_NULL_COPIES = (68, "spins")
+    SPIN_DRAWS = (69, "spins")
+    SPIN_NULL_COLLAPSE = (70,)
     CLASS_GAUSSIANS = (66,)
     STEP_ORDER = (67, "quantity")
     RESAMPLED_TURNS = (68,)
-    UTURN_STEPS = (69, "t")
+    UTURN_STEPS = (69, "t", "sample")
 
     @property
     def number(self) -> int:
