@@ -69,6 +69,10 @@ def test_critical_times_of_a_preset_and_of_a_run_agree(tiny_run_path, tmp_path, 
     )  # fmt: skip
     assert by_run["times"] == by_file["times"]
     assert by_run["classes"] == "sides of the first principal axis"
+    assert by_run["names"]["potential"].startswith("fixed-point instability")
+    assert 0.775 <= by_run["level"] < 0.8  # 0.775 for sides of one size
+    assert {"bimodality", "instability", "class Gaussians"} <= set(by_run["predictions"])
+    assert all(time["stderr"] is None or time["stderr"] > 0 for time in by_run["times"].values())
     assert (tmp_path / "ct" / "critical_times.png").is_file()
 
 
@@ -97,6 +101,9 @@ def test_analyse_writes_tables_figures_and_a_page(which, request, tmp_path, caps
     page = (out / "index.html").read_text()
     assert page.count("<img") == 6
     assert found["page"] == str(out / "index.html")
+    assert all(set(change) == {"t", "tau", "share", "p_value"} for change in found["changes"].values())
+    assert "uturn_step_error" in found  # null here: so few times that every step is walked
+    assert found["names"]["bank uturn"] in page
     bank = ud.Diffusion.load(run).bank
     net = bank[times[2]]
     assert float(rows[2]["norm_W"]) == pytest.approx(float((net.W.astype(float) ** 2).sum() ** 0.5), rel=1e-6)

@@ -15,6 +15,7 @@ def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
         result = analysis.run(settings, update)
     passed = {name: change for name, change in result.changes.items() if change.distinguishable}
     changes = sorted(passed.items(), key=lambda item: item[1].tau)
+    rows = [[name, str(change.t), f"{change.tau:.3f}", f"{change.p_value:.4f}"] for name, change in changes]
     steps = result.uturn_step_error
     lines = [
         *times_table(result.found, result.bank_times),
@@ -27,11 +28,9 @@ def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
             else []
         ),
         result.energy,
-        f"{len(passed)} of {len(result.changes)} quantities change unevenly (p < 0.05, corrected for their number)",
-        *table(
-            ["quantity", "changes fastest at t", "OU time", "p"],
-            [[name, str(change.t), f"{change.tau:.3f}", f"{change.p_value:.4f}"] for name, change in changes],
-        ),
+        f"{len(passed)} of {len(result.changes)} quantities have a time of fastest change that chance does not explain "
+        "(p < 0.05, corrected for their number)",
+        *(table(["quantity", "changes fastest at t", "OU time", "p"], rows) if rows else []),
         f"page: {result.page}",
     ]
     answer(result, json, lines)

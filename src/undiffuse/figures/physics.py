@@ -242,6 +242,8 @@ def critical_times(
     latest = np.nanmax([found.covariance.time.tau, 2.5])
     end = min(latest + 1.0, max(curves["cloning"].tau))
     left.set(ylabel="end in the same class", title="classes decided")
+    left.set_ylim(top=1.4)  # room for the legend
+    left.set_yticks([tick for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0) if tick >= left.get_ylim()[0]])
     middle.set(ylabel="curvature of the reverse potential", title="fixed-point instability")
     right.set(ylabel="nats per dimension", title="collapse on training points")
     for axis in axes[0]:

@@ -26,7 +26,7 @@ from undiffuse.support.streams import Purpose, stream
 KEPT = 20  # singular values of each matrix that a table holds
 TYPICAL = 8  # diffused samples at which Jacobians are taken
 LEVEL = 0.05  # of the test whether a time of fastest change is distinguishable
-_NEIGHBOURS, _ORDERS = 3, 10_000  # speeds that are summed, and permutations, in that test
+_NEIGHBOURS, _STICKS = 3, 10_000  # speeds that are summed, and draws of the null hypothesis, in that test
 SUBSPACE = 10  # dimension of the subspaces whose overlaps are taken
 
 
@@ -210,7 +210,7 @@ class Change:
     share : float
         Share of the quantity's whole range that this step covers.
     p_value : float
-        Probability that steps of the same sizes in random order crowd as much, times the number of quantities.
+        Probability that a stick broken at random has its pieces as crowded, times the number of quantities.
     """
 
     t: int
@@ -220,7 +220,7 @@ class Change:
 
     @property
     def distinguishable(self) -> bool:
-        """Whether fast steps lie together more than chance has it, at the 5 % level for all quantities together."""
+        """Whether more of the change lies together than chance has it, at the 5 % level for all quantities together."""
         return self.p_value < LEVEL
 
 
@@ -228,16 +228,18 @@ def changes(rows: Sequence[Row], seed: int = 0) -> dict[str, Change]:
     """Where each quantity changes fastest: its steepest step, and how likely chance is to distinguish such a time.
 
     Speed is per unit of OU time above 0.3 and of its logarithm below. Steps from one architecture to another do not
-    count. Every curve has a steepest step, so it is put to a test: the null hypothesis is that the speeds come in
-    random order, as they do for noise about a straight line, and the statistic is the largest sum of three neighbouring
-    speeds, against its values over 10,000 permutations. The p-value is multiplied by the number of quantities
-    (Bonferroni). A quantity that passes changes unevenly along diffusion time, which is less than a transition.
+    count. Every curve has a steepest step, so it is put to a test. The null hypothesis is a stick broken at random: the
+    speeds are independent and exponential, so that no time is distinguished, and unequal by as much as their mean. The
+    statistic is the largest share that three neighbouring speeds have of the sum of all, against 10,000 sticks. The
+    p-value is multiplied by the number of quantities (Bonferroni). A quantity that passes changes much of its way
+    within a short time, which is less than a transition; noise about a straight line, whose speeds are more equal than
+    the stick's, passes less often than the level says.
 
     Parameters
     ----------
     rows : sequence of Row
     seed : int
-        Of the permutations.
+        Of the sticks.
     """
     out: dict[str, Change] = {}
     tau = np.array([row.tau for row in rows])
@@ -252,22 +254,22 @@ def changes(rows: Sequence[Row], seed: int = 0) -> dict[str, Change]:
             continue
         whole = float(np.nanmax(values) - np.nanmin(values))
         middle = float((tau[where] + tau[where + 1]) / 2)
-        order = stream(seed, Purpose.STEP_ORDER, FOLLOWED.index(name))
-        p = _crowding(speed[speed >= 0], order)
+        p = _crowding(speed[speed >= 0], stream(seed, Purpose.STICKS, FOLLOWED.index(name)))
         out[name] = Change(round((rows[where].t + rows[where + 1].t) / 2), middle, float(steps[where]) / whole, p)
     return {name: replace(change, p_value=min(1.0, change.p_value * len(out))) for name, change in out.items()}
 
 
 def _crowding(speed: Floats, rng: np.random.Generator) -> float:
-    """Share of random orders in which the largest sum of neighbouring speeds is as large as in the given one."""
+    """Probability that neighbouring pieces of a stick broken at random hold as large a share of it as these."""
     width = min(_NEIGHBOURS, len(speed))
 
     def largest(rows: Floats) -> Floats:
-        return np.lib.stride_tricks.sliding_window_view(rows, width, axis=1).sum(axis=2).max(axis=1)
+        sums = np.lib.stride_tricks.sliding_window_view(rows, width, axis=1).sum(axis=2)
+        return np.asarray(sums.max(axis=1) / rows.sum(axis=1))
 
-    orders = rng.permuted(np.tile(speed, (_ORDERS, 1)), axis=1)
-    as_large = largest(orders) >= largest(speed[None])[0] * (1 - 1e-12)
-    return float((1 + as_large.sum()) / (1 + _ORDERS))
+    sticks = rng.standard_exponential((_STICKS, len(speed)))
+    as_large = largest(sticks) >= largest(speed[None])[0]
+    return float((1 + as_large.sum()) / (1 + _STICKS))
 
 
 def _describe(bank: Bank, x0: Floats, between: Floats, t: int, seed: int) -> tuple[Row, Spectrum]:

@@ -78,10 +78,10 @@ class Purpose(Enum):
     SPIN_NULL_COPIES = (68, "spins")
     SPIN_DRAWS = (69, "spins")
     SPIN_NULL_COLLAPSE = (70,)
-    CLASS_GAUSSIANS = (66,)
-    STEP_ORDER = (67, "quantity")
-    RESAMPLED_TURNS = (68,)
-    UTURN_STEPS = (69, "t", "sample")
+    CLASS_GAUSSIANS = (71,)
+    STICKS = (72, "quantity")
+    RESAMPLED_TURNS = (73,)
+    UTURN_STEPS = (74, "t", "sample")
 
     @property
     def number(self) -> int:
