@@ -9,6 +9,9 @@ import undiffuse as ud
 from undiffuse.diffusion import reverse
 from undiffuse.physics import Classes, CurieWeiss, critical_times, transitions
 from undiffuse.physics.curie_weiss import cloning_probability
+from undiffuse.physics.empirical import EmpiricalCurves
+from undiffuse.physics.resampling import Resampling
+from undiffuse.support.stats import mean_and_stderr
 
 FORWARD = ud.ForwardProcess(ud.NoiseSchedule.linear(400, 2.5e-4, 0.05))
 
@@ -18,6 +21,11 @@ def two_clusters(n, rng, distance=3.0, dim=6, spread=0.5):
     x = spread * rng.standard_normal((n, dim))
     x[:, 0] += distance * (2 * labels - 1)
     return Classes(x, labels)
+
+
+def exact_curves(points, held_out):
+    n = len(points.x)
+    return EmpiricalCurves(FORWARD, points, np.arange(n), held_out, Resampling.of(n, len(held_out.x), 2, 0), 0)
 
 
 def test_covariance_criterion_is_half_the_log_of_the_largest_variance(rng):
@@ -48,11 +56,11 @@ def test_low_overlap_is_reported(rng):
 def test_class_curves_agree_with_walked_trajectories(rng):
     """400 points, 2,000 U-turns with all steps at two times: shares to 4 standard errors of the walk and the curve."""
     points = two_clusters(400, rng, distance=1.5)
-    times = [150, 250]
-    _, uturn = transitions.class_curves(FORWARD, points, points, times)
+    curves = exact_curves(points, points)
     exact = ud.EmpiricalDenoiser(FORWARD, points.x)
     x0, labels = np.tile(points.x, (5, 1)), np.tile(points.labels, 5)
-    for t, value, stderr in zip(times, uturn.value, uturn.stderr, strict=True):
+    for t in (150, 250):
+        value, stderr = mean_and_stderr(curves.class_values(t).uturn)
         x_t = FORWARD.jump(x0, t, rng.standard_normal(x0.shape))
         back = reverse.reconstruct(exact, x_t, t)
         kept = np.mean((back[:, 0] > 0) == labels)
@@ -61,8 +69,9 @@ def test_class_curves_agree_with_walked_trajectories(rng):
 
 def test_two_far_clusters_clone_as_two_gaussians_do(rng):
     points = two_clusters(2000, rng, distance=4.0, spread=0.05)
-    cloning, _ = transitions.class_curves(FORWARD, points, points, [200, 280, 330])
-    for t, value, stderr in zip(cloning.t, cloning.value, cloning.stderr, strict=True):
+    curves = exact_curves(points, points)
+    for t in (200, 280, 330):
+        value, stderr = mean_and_stderr(curves.class_values(t).cloning)
         ratio = FORWARD.signal(t) * 4.0 / np.hypot(FORWARD.noise(t), FORWARD.signal(t) * 0.05)
         assert value == pytest.approx(cloning_probability(ratio), abs=4 * stderr + 0.01)
 
@@ -83,8 +92,9 @@ def test_excess_entropy_at_training_points_is_the_posterior_entropy(rng):
     """f = H(a|x_t)/N exactly, up to the scatter of |xi|^2 which is taken out: 2,000 draws, 4 standard errors."""
     points = rng.standard_normal((50, 3))
     starts = np.tile(points, (40, 1))
-    excess, entropy = transitions.entropy_curves(FORWARD, points, starts, [60, 200], n=2000)
-    for f, h, a, b in zip(excess.value, entropy.value, excess.stderr, entropy.stderr, strict=True):
+    curves = exact_curves(*(Classes(x, np.arange(len(x)) % 2) for x in (points, starts)))
+    for t in (60, 200):
+        (f, a), (h, b) = (mean_and_stderr(values) for values in curves.entropies(t, 2000))
         assert f == pytest.approx(h, abs=4 * np.hypot(a, b))
 
 

@@ -193,10 +193,8 @@ def langevin(
 
 
 @styled
-def critical_times(
-    found: CriticalTimes, level: float, others: Mapping[str, Mapping[str, Curve]] | None = None
-) -> Figure:
-    """Curves behind the critical times of data against OU time, with the times and the cloning ``level`` marked.
+def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve]] | None = None) -> Figure:
+    """Curves behind the critical times of data against OU time, with the times and the level of cloning marked.
 
     Dash-dotted: the theory for Gaussians with the means and covariances of the classes.
     ``others[denoiser]`` may hold curves named ``uturn`` and ``potential`` of learned denoisers, drawn beside.
@@ -206,7 +204,7 @@ def critical_times(
     left, middle, right = axes[0]
     for name, style, label in (("cloning", "-", "two copies"), ("uturn", "--", "U-turn from data")):
         _curve(left, curves[name], EMPIRICAL, style, f"{label}, empirical")
-    left.axhline(level, color=GREY, lw=0.6, label=f"level {level:.3f}")
+    left.axhline(found.level, color=GREY, lw=0.6, label=f"level {found.level:.3f}")
     for name, style in (("potential", "-"), ("gaussian potential", "--")):
         _curve(middle, curves[name], EMPIRICAL if style == "-" else GAUSSIAN, style, name.replace("potential", "score"))
     for name, colour in (("excess entropy", DATA), ("posterior entropy", EMPIRICAL)):

@@ -131,11 +131,11 @@ class Breaking(Result):
     plus_theory: float
     plus_exact: float
     magnetisation: tuple[float, ...]
-
-    _hidden: ClassVar[tuple[str, ...]] = ("magnetisation", "agreement", "walk")
     critical: Mapping[str, float | None]
     agreement: Agreement
     walk: Walk
+
+    _hidden: ClassVar[tuple[str, ...]] = ("magnetisation", "agreement", "walk")
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything by name, the agreement as ``chi2``, ``degrees`` and ``p_value``."""

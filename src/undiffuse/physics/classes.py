@@ -56,6 +56,14 @@ class Classes:
         first, last = means[np.argmin(along)], means[np.argmax(along)]
         return (last - first) / np.linalg.norm(last - first), (first + last) / 2
 
+    @property
+    def outermost(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which samples are of the first and of the last class along :attr:`direction`, ``(n,)`` each."""
+        e, _ = self.direction
+        kinds = np.unique(self.labels)
+        along = [self.x[self.labels == c].mean(axis=0) @ e for c in kinds]
+        return self.labels == kinds[np.argmin(along)], self.labels == kinds[np.argmax(along)]
+
 
 def sides(of: Floats) -> Rule:
     """Rule that makes two classes where there are no labels: the sides of the mean, along the first principal axis."""

@@ -71,8 +71,12 @@ class EmpiricalCurves:
     # -- classes --------------------------------------------------------------------------------------------------
 
     def class_values(self, t: int) -> ClassValues:
-        """Measure cloning, U-turns and own-point weights of the starts at ``t``."""
-        x_t, own, kinds = self._diffused(t, len(self.starts))
+        """Measure cloning, U-turns and own-point weights of the starts at ``t``.
+
+        Under the exact score a trajectory from ``x_t`` ends at each point with the point's posterior probability given
+        ``x_t``, so none is walked.
+        """
+        x_t, own, kinds = self._diffused(t)
         member = (self.points.labels[:, None] == kinds).astype(float)
         share, weight = [], []
         for rows, w in self.exact.weights(x_t, t):
@@ -83,7 +87,7 @@ class EmpiricalCurves:
 
     def classes(self, t: int) -> tuple[Measured, Measured]:
         """Cloning probability and the share of U-turns that keep their class, at ``t``, with replicas."""
-        x_t, own, kinds = self._diffused(t, len(self.starts))
+        x_t, own, kinds = self._diffused(t)
         member = (self.points.labels[:, None] == kinds).astype(np.float32)
         v, count = self.resampling.points, self.resampling.points.shape[1]
         # Columns: the plain sums over each class, then those of each class and replica.
@@ -104,7 +108,7 @@ class EmpiricalCurves:
 
         The own point always weighs 1: it is the other points that would be others.
         """
-        x_t, _, _ = self._diffused(t, len(self.starts))
+        x_t, _, _ = self._diffused(t)
         v, starts = self.resampling.points, self.starts[:n]
         plain, resampled = [], []
         for rows, w in self.exact.weights(x_t[:n], t):
@@ -114,10 +118,10 @@ class EmpiricalCurves:
             resampled.append(own[:, None] / np.maximum(own[:, None] + others, 1e-300))
         return means(np.concatenate(plain), np.concatenate(resampled), v[starts])
 
-    def _diffused(self, t: int, n: int) -> tuple[Floats, Floats, NDArray[np.integer]]:
-        """The first ``n`` starts at ``t``, their classes as rows of zeros and a one, and the names of the classes."""
+    def _diffused(self, t: int) -> tuple[Floats, Floats, NDArray[np.integer]]:
+        """The starts at ``t``, their classes as rows of zeros and a one, and the names of the classes."""
         kinds = np.unique(self.points.labels)
-        x0, labels = self.points.x[self.starts[:n]], self.points.labels[self.starts[:n]]
+        x0, labels = self.points.x[self.starts], self.points.labels[self.starts]
         x_t = self.forward.jump(x0, t, stream(self.seed, Purpose.CLASS_CURVE, t).standard_normal(x0.shape))
         return x_t, (labels[:, None] == kinds).astype(float), kinds
 
@@ -128,7 +132,9 @@ class EmpiricalCurves:
         e, middle = self.held_out.direction
         along = (self.points.x - middle) @ e
         moments = np.stack([along, along**2], axis=1)
-        found = [w @ moments for _, w in self.exact.weights(self._in_the_middle(t, n), t)]
+        found = [
+            w @ moments for _, w in self.exact.weights(in_the_middle(self.forward, self.held_out, t, n, self.seed), t)
+        ]
         first, second = np.concatenate(found).T
         return self._curvature(second - first**2, t)
 
@@ -140,7 +146,7 @@ class EmpiricalCurves:
         """
         e, middle = self.held_out.direction
         lines, middles = self._directions
-        x_t = self._in_the_middle(t, n)
+        x_t = in_the_middle(self.forward, self.held_out, t, n, self.seed)
         v, u = self.resampling.points, self.resampling.held_out[:n]
         centred = self.points.x - middle
         along, turned = centred @ e, (centred @ lines).astype(np.float32)
@@ -185,22 +191,11 @@ class EmpiricalCurves:
     @cached_property
     def _directions(self) -> tuple[Floats, Floats]:
         """Lines of class means and their middles with the held-out samples resampled, each ``(dim, B)``."""
-        e, _ = self.held_out.direction
-        labels, x, u = self.held_out.labels, self.held_out.x, self.resampling.held_out
-        kinds = np.unique(labels)
-        along = np.array([x[labels == c].mean(axis=0) @ e for c in kinds])
+        x, u = self.held_out.x, self.resampling.held_out
         first, last = (
-            x[inside].T @ u[inside] / u[inside].sum(axis=0, dtype=np.float64)
-            for inside in (labels == kinds[np.argmin(along)], labels == kinds[np.argmax(along)])
+            x[inside].T @ u[inside] / u[inside].sum(axis=0, dtype=np.float64) for inside in self.held_out.outermost
         )
         return (last - first) / np.linalg.norm(last - first, axis=0), (first + last) / 2
-
-    def _in_the_middle(self, t: int, n: int) -> Floats:
-        """Diffuse held-out samples and move them along the line of class means to its middle."""
-        e, middle = self.held_out.direction
-        x0 = self.held_out.x[:n]
-        x_t = self.forward.jump(x0, t, stream(self.seed, Purpose.POTENTIAL_CURVE, t).standard_normal(x0.shape))
-        return np.asarray(x_t + np.outer(self.forward.signal(t) * (middle @ e) - x_t @ e, e))
 
     def _curvature(self, variance: Floats, t: int) -> Floats:
         """``-1 - 2 s^2 e.(grad score).e`` from the posterior variance of ``e.x_0``."""
@@ -243,12 +238,29 @@ def _single(w: Floats) -> Float32:
     return np.where(w > 1e-30, w, 0.0).astype(np.float32)
 
 
+def in_the_middle(forward: ForwardProcess, classes: Classes, t: int, n: int, seed: int) -> Floats:
+    """Diffuse the first ``n`` samples and move them along the line of class means to its middle; shape ``(n, dim)``.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    classes : Classes
+    t, n, seed : int
+    """
+    e, middle = classes.direction
+    x0 = classes.x[:n]
+    x_t = forward.jump(x0, t, stream(seed, Purpose.POTENTIAL_CURVE, t).standard_normal(x0.shape))
+    return np.asarray(x_t + np.outer(forward.signal(t) * (middle @ e) - x_t @ e, e))
+
+
 def entropies(
     exact: EmpiricalDenoiser, x_t: Floats, xi: Floats, t: int, weights: Float32 | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """Excess and posterior entropy per dimension at each sample, and what resampling the points adds to the excess.
 
-    See :func:`undiffuse.physics.transitions.entropy_curves`.
+    ``f = s_sep - s`` (Biroli et al. 2024) with ``s_sep = log(m)/N + log(2 pi e s^2 Delta)/2`` the entropy of m separate
+    Gaussians on the training points and ``s`` that of the diffused data, estimated by ``-log P_empirical(x_t)/N`` at
+    held-out ``x_t``. At training points f would be the posterior's entropy itself, ``H(a|x_t)/N``. In nats.
 
     Parameters
     ----------

@@ -107,11 +107,9 @@ def separation(classes: Classes, s: float = 1.0) -> tuple[float, float]:
 def _separations(classes: Classes, s: float, weights: Float32) -> tuple[Floats, Floats]:
     """``r0`` and ``w0`` for each column of weights."""
     e, _ = classes.direction
-    kinds = np.unique(classes.labels)
-    along = [classes.x[classes.labels == c].mean(axis=0) @ e for c in kinds]
     means, squares, total = [], np.zeros(weights.shape[1]), np.zeros(weights.shape[1])
-    for c in (kinds[np.argmin(along)], kinds[np.argmax(along)]):
-        x, v = classes.x[classes.labels == c], weights[classes.labels == c]
+    for inside in classes.outermost:
+        x, v = classes.x[inside], weights[inside]
         count, position = v.sum(axis=0, dtype=np.float64), x @ e
         means.append(x.T @ v / count)
         squares += position**2 @ v - (position @ v) ** 2 / count

@@ -44,7 +44,7 @@ from undiffuse.physics.crossings import (
     stretched,
 )
 from undiffuse.physics.curie_weiss import cloning_probability
-from undiffuse.physics.curves import class_curves, entropy_curves, potential_curve
+from undiffuse.physics.curves import potential_curve
 from undiffuse.physics.empirical import EmpiricalCurves
 from undiffuse.physics.predictions import Prediction, mixture_instability, predictions
 from undiffuse.physics.resampling import Resampling
@@ -58,9 +58,7 @@ __all__ = [
     "Curve",
     "CurveOptions",
     "Time",
-    "class_curves",
     "critical_times",
-    "entropy_curves",
     "potential_curve",
     "spread_times",
     "stretched",

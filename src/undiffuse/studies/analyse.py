@@ -124,8 +124,6 @@ class Result(Kept):
     seconds : float
     found : CriticalTimes
         Of the data; its keys are those of ``as_dict`` as well.
-    level : float
-        Cloning probability at the critical time.
     rows, spectra : sequences of Row and Spectrum
         One for each time.
     line, plane : (array, panels)
@@ -146,13 +144,12 @@ class Result(Kept):
     page: str
     seconds: float
     found: CriticalTimes
-    level: float
     rows: Sequence[Row]
     spectra: Sequence[Spectrum]
     line: tuple[Floats, Panels]
     plane: tuple[Floats, Panels] | None
 
-    _hidden: ClassVar[tuple[str, ...]] = ("found", "level", "rows", "spectra", "line", "plane")
+    _hidden: ClassVar[tuple[str, ...]] = ("found", "rows", "spectra", "line", "plane")
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything by name."""
@@ -185,7 +182,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     step = counter(on_progress, 5 + 2 * len(around) + len(times))
     options = CurveOptions(settings.points, n, seed)
     found = transitions.critical_times(opened.reference, training, held_out, options, on_step=step)
-    few = CurveOptions(settings.points, min(n, 200), seed)
+    few = min(n, 200)
     measurements = _Measurements(opened, held_out, found.covariance.time.tau, seed)
     turns = measurements.turns(n)
     kept = cache(turns.kept)
@@ -193,17 +190,17 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     turned = locate(lambda t: of_starts(kept(t), seed), turn, transitions.cloned_level(held_out), forward)
     step_error = turns.step_error(turn, turned)
     step()
-    potential = curves.potential_curve(model, held_out, times, n=few.n, seed=seed)
+    potential = curves.potential_curve(model, held_out, times, n=few, seed=seed)
     repelled = locate(
-        lambda t: of_starts(curves.curvatures(model, held_out, t, n=few.n, seed=seed), seed), potential, 0.0, forward
+        lambda t: of_starts(curves.curvatures(model, held_out, t, n=few, seed=seed), seed), potential, 0.0, forward
     )
-    differences = measurements.score_differences(around, few.n, step)
+    differences = measurements.score_differences(around, few, step)
     _, middle = held_out.direction
     rows, spectra = weights.follow(model.bank, held_out.x, middle, times, seed=seed, on_time=step)
     # Where the exact denoiser is the empirical one, this curve has been computed already.
     exact_potential = found.curves["potential"]
     if opened.exact[1] is not opened.empirical:
-        exact_potential = curves.potential_curve(opened.exact[1], held_out, times, n=few.n, seed=seed)
+        exact_potential = curves.potential_curve(opened.exact[1], held_out, times, n=few, seed=seed)
     curvature = np.array(potential.value) - np.array(exact_potential.value)
     result = Result(
         run=str(opened.path),
@@ -223,7 +220,6 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         page=str(out / "index.html"),
         seconds=0.0,
         found=found,
-        level=found.level,
         rows=rows,
         spectra=spectra,
         line=measurements.line_potentials(),
@@ -240,7 +236,7 @@ def figures(result: Result) -> dict[str, Figure]:
     """Critical times, scores, weights, spectra and potentials along diffusion time."""
     speciation = result.found.covariance.time
     drawn = {
-        "critical_times": drawing.critical_times(result.found, result.level, {"bank": result.bank_curves}),
+        "critical_times": drawing.critical_times(result.found, {"bank": result.bank_curves}),
         "scores": drawing.score_differences(result.score_differences),
         "weights": drawing.weights_along_time(result.rows, speciation.tau),
         "spectra": drawing.spectra(result.spectra, [row.tau for row in result.rows]),

@@ -75,8 +75,6 @@ class Result(Kept):
     seconds : float
     found : CriticalTimes
         Its keys are those of ``as_dict`` as well.
-    level : float
-        Cloning probability at the critical time.
     """
 
     data: str
@@ -85,9 +83,8 @@ class Result(Kept):
     samples: int
     seconds: float
     found: CriticalTimes
-    level: float
 
-    _hidden: ClassVar[tuple[str, ...]] = ("found", "level")
+    _hidden: ClassVar[tuple[str, ...]] = ("found",)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything by name."""
@@ -115,14 +112,13 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         samples=settings.n,
         seconds=round(time.monotonic() - start, 2),
         found=found,
-        level=transitions.cloned_level(training),
     )
     return result if settings.out is None else keep(settings.out, result, figures(result))
 
 
 def figures(result: Result) -> dict[str, Figure]:
     """Curves with the critical times marked."""
-    return {"critical_times": drawing.critical_times(result.found, result.level)}
+    return {"critical_times": drawing.critical_times(result.found)}
 
 
 def _data_of(settings: Settings) -> tuple[Dataset, ForwardProcess]:

@@ -109,13 +109,17 @@ def straight_line(x: Floats, y: Floats, errors: Floats) -> tuple[float, float]:
     Where the points scatter more than their errors allow (chi^2 per degree of freedom above 1), the error is that much
     larger.
     """
-    weights = 1 / np.maximum(errors, 1e-300) ** 2
-    middle = np.average(x, weights=weights)
-    spread = float(np.sum(weights * (x - middle) ** 2))
-    slope = float(np.sum(weights * (x - middle) * y) / spread)
-    rest = y - np.average(y, weights=weights) - slope * (x - middle)
-    excess = float(np.sum(weights * rest**2)) / max(1, len(x) - 2)
-    return slope, float(np.sqrt(max(1.0, excess) / spread))
+    slope, error, chi2 = _weighted_line(x, y, np.maximum(errors, 1e-300))
+    return slope, error * float(np.sqrt(max(1.0, chi2 / max(1, len(x) - 2))))
+
+
+def _weighted_line(x: Floats, y: Floats, errors: Floats) -> tuple[float, float, float]:
+    """Slope of the weighted least-squares line, its standard error from ``errors`` alone, and chi^2."""
+    weights = 1 / errors**2
+    along, up = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
+    spread = float(np.sum(weights * along**2))
+    slope = float(np.sum(weights * along * up) / spread)
+    return slope, spread**-0.5, float(np.sum(weights * (up - slope * along) ** 2))
 
 
 class Line(NamedTuple):
@@ -151,9 +155,6 @@ class Line(NamedTuple):
         from scipy.special import gammaincc
 
         require(len(x) >= 3 and bool((errors > 0).all()), "a line with its chi^2 needs three points with errors")
-        weights = 1 / errors**2
-        along, up = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
-        spread = float(np.sum(weights * along**2))
-        slope = float(np.sum(weights * along * up) / spread)
-        chi2, degrees = float(np.sum(weights * (up - slope * along) ** 2)), len(x) - 2
-        return Line(slope, spread**-0.5, chi2, degrees, float(gammaincc(degrees / 2, chi2 / 2)))
+        slope, error, chi2 = _weighted_line(x, y, errors)
+        degrees = len(x) - 2
+        return Line(slope, error, chi2, degrees, float(gammaincc(degrees / 2, chi2 / 2)))
