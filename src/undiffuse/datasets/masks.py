@@ -43,17 +43,25 @@ def read_mask(path: str | Path, shape: tuple[int, int]) -> Mask:
         If the file is missing, is neither, or has another shape than the images.
     """
     path = Path(path)
-    if path.suffix == ".npy":
-        array = read_npy(path)
-    else:
-        require(path.is_file(), f"there is no mask file {str(path)!r}")
-        from PIL import Image, UnidentifiedImageError
-
-        try:
-            array = np.asarray(Image.open(path).convert("L")) > 127
-        except (UnidentifiedImageError, OSError) as error:
-            raise UserError(f"{path} is neither a .npy array nor an image: {error}") from None
+    array = read_npy(path) if path.suffix == ".npy" else _read_image(path, shape)
+    require(array.dtype.kind in "biuf", f"the mask {path} holds {array.dtype} values, wanted truth values or numbers")
     if array.shape == (shape[0] * shape[1],):
         array = array.reshape(shape)
     require(array.shape == tuple(shape), f"the mask {path} has shape {array.shape}, the images have {tuple(shape)}")
     return np.ascontiguousarray(array != 0).reshape(-1)
+
+
+def _read_image(path: Path, shape: tuple[int, int]) -> Mask:
+    from PIL import Image
+
+    require(path.is_file(), f"there is no mask file {str(path)!r}")
+    try:
+        with Image.open(path) as image:
+            # The header first: a small file may unpack to a very large image.
+            columns, rows = image.size
+            require((rows, columns) == tuple(shape), f"the mask {path} has shape {(rows, columns)}, the images have {tuple(shape)}")
+            return np.asarray(image.convert("L")) > 127
+    except UserError:
+        raise
+    except Exception as error:  # each format's reader has errors of its own
+        raise UserError(f"{path} is neither a .npy array nor an image: {error}") from None

@@ -182,7 +182,7 @@ class ImageData(DataSection):
     """
 
     name: Literal["mnist"] = "mnist"
-    digits: Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(min_length=1)] = (0, 1)
+    digits: Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(min_length=1, strict=False)] = (0, 1)
     n: Count | None = None
     held_out: Count | None = None
     pixels: Pixels = "unit"

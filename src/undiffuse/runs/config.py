@@ -24,10 +24,12 @@ from undiffuse.diffusion.forward import ForwardProcess, Prediction
 from undiffuse.diffusion.schedule import NoiseSchedule, ScheduleName
 from undiffuse.networks.activations import ACTIVATIONS
 from undiffuse.networks.network import Architecture, Skip, Start, Tying
-from undiffuse.support.errors import UserError, one_of, unknown
+from undiffuse.support.errors import UserError, one_of, shown, unknown
+from undiffuse.support.files import read_file
 from undiffuse.support.settings import Count, Positive, Section, first_mistake
 from undiffuse.support.streams import LARGEST_SEED
 
+LARGEST_FILE = 16 << 20  # bytes of a configuration
 EngineName = Literal["auto", "kernel", "torch"]
 
 
@@ -236,7 +238,7 @@ class Config(Section):
     diffusion: DiffusionSection = DiffusionSection()
     network: NetworkSection = NetworkSection()
     training: TrainingSection = TrainingSection()
-    times: tuple[TimesSection, ...] = ()
+    times: Annotated[tuple[TimesSection, ...], Field(strict=False)] = ()
     evaluation: EvaluationSection = EvaluationSection()
 
     @field_validator("data", mode="before")
@@ -343,24 +345,21 @@ def load(source: str | Path, changes: list[str] | None = None, seed: int | None 
         path = Path(text)
         if not path.is_file():
             raise UserError(f"there is no configuration file {text!r}")
-        content, where = path.read_text(encoding="utf-8"), text
+        content = read_file(path, LARGEST_FILE)
     else:
         if text not in presets():
             raise unknown("preset", text, presets())
-        content, where = (
-            (resources.files("undiffuse.runs") / "presets" / f"{text}.toml").read_text(encoding="utf-8"),
-            text,
-        )
-    settings = _parse(content, where)
+        content = (resources.files("undiffuse.runs") / "presets" / f"{text}.toml").read_bytes()
+    settings = _parse(content, text)
     for change in changes or []:
         _apply_change(settings, change)
     if seed is not None:
         settings["seed"] = seed
-    return validate(settings, where)
+    return validate(settings, text)
 
 
-def loads(content: str, where: str) -> Config:
-    """Read a configuration from TOML text; ``where`` names it in errors."""
+def loads(content: str | bytes, where: str) -> Config:
+    """Read a configuration from TOML, as text or as it lies in a file; ``where`` names it in errors."""
     return validate(_parse(content, where), where)
 
 
@@ -372,26 +371,35 @@ def validate(settings: dict[str, Any], where: str) -> Config:
         raise UserError(f"{where}: {first_mistake(error, _SECTIONS)}") from None
 
 
-def _parse(content: str, where: str) -> dict[str, Any]:
+def _parse(content: str | bytes, where: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")  # a byte order mark is no fault
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1 if isinstance(content, bytes) else 1
+        raise UserError(f"{where} is not valid TOML: it is not UTF-8 text (byte {error.start}, line {line})") from None
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise UserError(f"{where} is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # of the format, or a number of too many digits
         raise UserError(f"{where} is not valid TOML: {error}") from None
 
 
 def _apply_change(settings: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
     if not equals:
-        raise UserError(f"--set {change!r}: wanted section.key=value, such as training.epochs=5")
+        raise UserError(f"--set {shown(change)}: wanted section.key=value, such as training.epochs=5")
     try:
         parsed = tomllib.loads(f"x = {value}")["x"]
     except tomllib.TOMLDecodeError:
         parsed = value
+    except (ValueError, RecursionError):
+        raise UserError(f"--set {shown(change)}: the number is too long, or the value nested too deeply") from None
     *path, last = key.strip().split(".")
     for name in path:
         settings = settings.setdefault(name, {})
         if not isinstance(settings, dict):
-            raise UserError(f"--set {change!r}: {name!r} is a value, not a section")
+            raise UserError(f"--set {shown(change)}: {name!r} is a value, not a section")
     settings[last] = parsed
 
 

@@ -22,18 +22,19 @@ def as_samples(x: object, dim: int | None = None, what: str = "data") -> Floats:
     Raises
     ------
     UserError
-        If it has another shape, holds NaN or infinity, is masked or complex, or cannot be read as numbers.
+        If it has another shape, holds NaN or infinity, is masked (or a list of masked rows) or complex, or is not made
+        of numbers.
     """
-    if isinstance(x, np.ma.MaskedArray) and np.ma.getmaskarray(x).any():
+    if any(map(np.ma.is_masked, [x, *x] if isinstance(x, (list, tuple)) else [x])):
         raise UserError(f"{what} is a masked array: fill in or leave out what is masked first")
     try:
         given = np.asarray(x)
-        if given.dtype.kind in "cmM":
+        if given.dtype.kind in "cmMSU":
             raise UserError(f"{what} holds {given.dtype} values, wanted real numbers")
         array = np.asarray(given, dtype=np.float64)
     except UserError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{what} cannot be read as numbers: {error}") from error
     if array.ndim != 2 or (dim is not None and array.shape[1] != dim):
         wanted = f"(n, {dim})" if dim is not None else "(n, dim)"

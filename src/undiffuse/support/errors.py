@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+_LONGEST = 80  # characters of a value in a message
+
 
 class UserError(ValueError):
     """A mistake in what the user asked for: one clear line, exit code 2 on the command line.
@@ -21,9 +23,15 @@ class FailedJobError(RuntimeError):
 def unknown(what: str, got: str, choices: Iterable[str]) -> UserError:
     """Build the error for a name that is none of ``choices``, with the nearest ones first."""
     names = list(choices)
-    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(got[:_LONGEST], names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return UserError(f"unknown {what} {got!r}{hint} (choices: {', '.join(names)})")
+    return UserError(f"unknown {what} {shown(got)}{hint} (choices: {', '.join(names)})")
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: on one line, and no longer than a line should be."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]}... ({len(text)} characters)"
 
 
 def one_of(what: str, got: str, choices: Iterable[str]) -> str:

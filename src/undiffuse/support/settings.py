@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from undiffuse.support.errors import UserError, unknown
+from undiffuse.support.errors import UserError, shown, unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """Frozen settings; an unknown key is an error."""
+    """Frozen settings; an unknown key is an error, and so is a value of another type: ``"5"``, ``5.0`` or ``true`` for 5."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def first_mistake(error: ValidationError, sections: Mapping[str, type[BaseModel]], path: str = "") -> str:
@@ -41,5 +41,5 @@ def first_mistake(error: ValidationError, sections: Mapping[str, type[BaseModel]
         return str(unknown(what, place[-1], model.model_fields))
     message = first["msg"].removeprefix("Value error, ")
     got = first.get("input")
-    shown = f" = {got!r}" if isinstance(got, (int, float, str, bool)) else ""
-    return f"{'.'.join(place)}{shown}: {message}" if place else message
+    value = f" = {shown(got)}" if isinstance(got, (int, float, str, bool)) else ""
+    return f"{'.'.join(place)}{value}: {message}" if place else message
