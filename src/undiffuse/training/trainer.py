@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,13 +20,15 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.bank import Bank, MemoryBlock
 from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
-from undiffuse.runs.folder import RunFolder
+from undiffuse.runs.folder import RunFolder, has_config
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import total_memory
+from undiffuse.support.files import in_bytes, total_memory
+from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
 from undiffuse.training.blocks import total_passes
 from undiffuse.training.execution import Execution
+from undiffuse.training.repair import repair
 from undiffuse.training.workers import Job, Link, Scratch, run_jobs
 
 
@@ -86,25 +89,31 @@ def train_run(
         "engine": engine,
     }
     config.forward().check_prior(data.train)
-    _check_room(config, data.dim, Path(path), execution.processes(len(config.blocks()), device))
     if resume:
-        run = RunFolder.open(path)
-        _same_run(run, config, identity)
+        run = _open_again(path, config, identity)
     else:
+        _check_room(config, data.dim, Path(path), execution.processes(len(config.blocks()), device))
         run = RunFolder.create(
             path, config, identity, GaussianDenoiser.from_data(config.forward(), data.train), overwrite
         )
     with run.lock():
+        # What it looked like before the lock may be out of date: another training may have ended or begun there.
+        run = _open_again(path, config, identity)
         if resume:
-            # What it looked like before the lock may be out of date: another training may just have ended.
-            run = RunFolder.open(path)
+            repair(run, data)
+            left = [entry.block for entry in run.unfinished]
+            _check_room(config, data.dim, run.path, execution.processes(len(left), device), left)
         started, before = time.monotonic(), run.manifest.training_seconds
         todo = [i for i, entry in enumerate(run.blocks) if entry.state != "done"]
         records = {i: run.read_record(entry) for i, entry in enumerate(run.blocks) if i not in todo}
         _write_metrics(run, records)
         for job, arrays in _Training(config, data, run.reference(), execution, run).of(todo):
             run.manifest.training_seconds = round(before + time.monotonic() - started, 2)
-            run.enter_block(run.blocks[job.index])
+            entry = run.blocks[job.index]
+            first_time = entry.sha256
+            run.enter_block(entry)
+            if first_time not in (None, entry.sha256):
+                warnings.warn(f"{run.weights_path(entry)} has other bits than the first time", stacklevel=2)
             _drop_used_states(run)
             records[job.index] = arrays
             with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
@@ -130,9 +139,9 @@ class _Training:
         total = total_passes(self.config)
         # Blocks done before count as done, all of them.
         left = total_passes(self.config, [blocks[i] for i in todo])
-        with tempfile.TemporaryDirectory(prefix="undiffuse-", ignore_cleanup_errors=True) as folder:
-            scratch = Scratch(Path(folder), self.data.train, self.data.held_out, self.reference, len(blocks))
-            jobs = [self._job(i, folder, device) for i in reversed(todo)]
+        with scratch_folder(Path(tempfile.gettempdir()) if self.run is None else self.run.path) as folder:
+            scratch = Scratch(folder, self.data.train, self.data.held_out, self.reference, len(blocks))
+            jobs = [self._job(i, str(folder), device) for i in reversed(todo)]
             yield from run_jobs(
                 jobs,
                 self.execution.processes(len(todo), device),
@@ -214,29 +223,33 @@ def _drop_used_states(run: RunFolder) -> None:
             run.state_path(entry).unlink(missing_ok=True)
 
 
-def _check_room(config: Config, dim: int, path: Path, workers: int) -> None:
-    """Refuse a bank that the disk or the memory cannot hold, before any of it is trained."""
+def _check_room(config: Config, dim: int, path: Path, workers: int, blocks: list[Block] | None = None) -> None:
+    """Refuse a bank, or ``blocks`` of it, that the disk or the memory cannot hold, before any of it is trained."""
 
     def size(block: Block) -> int:
         a = config.architecture_at(block.last, dim)
         return 4 * (block.last - block.first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
 
-    sizes = [size(block) for block in config.blocks()]
+    sizes = [size(block) for block in (config.blocks() if blocks is None else blocks)]
+    if not sizes:
+        return
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
-    require(sum(sizes) < free, f"the bank takes {sum(sizes) / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free")
+    require(sum(sizes) < free, f"the bank takes {in_bytes(sum(sizes))}, {folder} has {in_bytes(free)} free")
     memory = total_memory()
     if memory is not None:
         # A finished block stands in memory three times: as it was trained, stacked, and as the bytes of its file.
         needed = 3 * max(sizes) * workers
         require(
             needed < memory,
-            f"{workers} blocks of {max(sizes) / 1e9:.1f} GB at once take {needed / 1e9:.1f} GB of memory, this machine "
-            f"has {memory / 1e9:.1f} GB: lower training.block (now {config.training.block}) or --workers",
+            f"{workers} blocks of {in_bytes(max(sizes))} at once take {in_bytes(needed)} of memory, this machine "
+            f"has {in_bytes(memory)}: lower training.block (now {config.training.block}) or --workers",
         )
 
 
-def _same_run(run: RunFolder, config: Config, identity: dict[str, Any]) -> None:
+def _open_again(path: str | Path, config: Config, identity: dict[str, Any]) -> RunFolder:
+    """Open a run that is to be trained on with this configuration; UserError if it was begun as another one."""
+    run = RunFolder.open(path, config if has_config(path, config) else None)
     if run.config != config:
         before, now = run.config.model_dump(), config.model_dump()
         different = [key for key in before if before[key] != now[key]]
@@ -246,6 +259,7 @@ def _same_run(run: RunFolder, config: Config, identity: dict[str, Any]) -> None:
         theirs = getattr(run.manifest, key)
         if theirs != identity[key]:
             raise UserError(f"{run.path} was trained on {words}: {theirs}, now {identity[key]}")
+    return run
 
 
 def _metric_lines(arrays: Arrays) -> Iterator[str]:

@@ -19,7 +19,7 @@ from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import FailedJobError
-from undiffuse.support.files import read_arrays, write_arrays
+from undiffuse.support.files import read_arrays, read_sealed, write_arrays, write_sealed
 from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training.blocks import BlockTrainer, pack_state, unpack_state
 
@@ -126,13 +126,13 @@ def train_block(job: Job) -> Arrays:
 
 def _train(job: Job, trainer: BlockTrainer, count: Callable[[int], None]) -> Arrays:
     link = job.link
-    before = unpack_state(read_arrays(Path(link.state_in)))[0] if link.state_in else None
-    run = entry = None
+    run = RunFolder.open(job.run_path, job.config) if job.run_path else None
+    key = run.manifest.identity if run else ""
+    before = unpack_state(read_sealed(Path(link.state_in), key))[0] if link.state_in else None
     with one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
-        if job.run_path is None:
+        if run is None:
             progress = trainer.run(before=before, on_pass=count)
         else:
-            run = RunFolder.open(job.run_path, job.config)
             entry = run.blocks[job.index]
             progress = trainer.run(
                 saved=run.read_partial(entry),
@@ -142,11 +142,11 @@ def _train(job: Job, trainer: BlockTrainer, count: Callable[[int], None]) -> Arr
                 on_pass=count,
             )
     if link.state_out and progress.state:
-        write_arrays(Path(link.state_out), pack_state([progress.state]))
+        write_sealed(Path(link.state_out), pack_state([progress.state]), key)
     arrays = progress.to_arrays()
-    if run is None or entry is None:
+    if run is None:
         return arrays
-    run.write_block(entry, arrays)
+    run.write_block(run.blocks[job.index], arrays)
     return {name: array for name, array in arrays.items() if name not in Weights.NAMES}
 
 
