@@ -38,6 +38,7 @@ _COMMANDS = {
     "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),
     "presets": ("describe:presets", "List the presets."),
     "info": ("describe:info", "Describe a run folder: what it is, how far it is, what its schedule does."),
+    "check": ("describe:check", "Compare every file of a run folder with its checksum."),
     "reconstruct": ("images:reconstruct", "Diffuse held-out images to time t and bring each back several times."),
     "inpaint": ("images:inpaint", "Destroy a part of held-out images and fill it in again."),
     "uturn": ("images:uturn", "Class kept on the way to t and back, beside the exact denoisers."),
