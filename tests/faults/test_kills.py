@@ -1,0 +1,39 @@
+"""Commands killed at their file operations: nothing that was done is lost, and nothing is left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KILLS = Path(__file__).parent / "kills.py"
+posix = pytest.mark.skipif(sys.platform == "win32", reason="forks and kills")
+
+
+def killed(case, every):
+    out = subprocess.run(
+        [sys.executable, str(KILLS), case, "--every", str(every)], capture_output=True, text=True, check=True
+    )
+    return json.loads(out.stdout)
+
+
+@posix
+@pytest.mark.parametrize(("case", "every"), [("train", 24), ("overwrite", 40), ("evaluate", 24), ("sample", 6)])
+def test_a_command_killed_at_some_file_operations_loses_nothing(case, every):
+    found = killed(case, every)
+    assert found["kills"] >= 4
+    assert found["failures"] == []
+
+
+@posix
+@pytest.mark.faults
+@pytest.mark.parametrize("case", ["train", "overwrite", "evaluate", "sample"])
+def test_a_command_killed_at_every_file_operation_loses_nothing(case, capsys):
+    found = killed(case, 1)
+    with capsys.disabled():
+        print(
+            f"\n{case}: {found['kills']} kills at {found['operations']} operations, {len(found['failures'])} failures"
+        )
+    assert found["kills"] > found["operations"]
+    assert found["failures"] == []
