@@ -6,7 +6,7 @@ Imported only where figures are made, since matplotlib is slow to load.
 from undiffuse.figures.curves import bound_terms, linear_model, reconstruction_curves
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
-from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials
+from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
@@ -40,6 +40,7 @@ __all__ = [
     "process",
     "reconstruction_curves",
     "save",
+    "scaling",
     "score_differences",
     "spectra",
     "training_scheme",

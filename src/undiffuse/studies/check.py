@@ -61,6 +61,6 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     return Result(
         run=str(settings.run),
         whole=not counts["damaged"] + counts["missing"],
-        counts=dict(counts),
+        counts={str(state): count for state, count in counts.items()},
         files=tuple(found),
     )

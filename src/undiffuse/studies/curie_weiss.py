@@ -14,7 +14,6 @@ from cyclopts import Parameter
 from undiffuse import figures as drawing
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
-from undiffuse.figures.physics import scaling as scaling_figure
 from undiffuse.physics.agreement import Agreement
 from undiffuse.physics.breaking import Breaking, Walk, symmetry_breaking
 from undiffuse.physics.curie_weiss import CurieWeiss
@@ -26,6 +25,7 @@ from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
+from undiffuse.support.stats import stderr, straight_line
 from undiffuse.support.streams import Purpose, stream
 
 if TYPE_CHECKING:
@@ -76,13 +76,14 @@ class ScoreErrors(results.Result):
         Numbers of spins.
     rms : dict
         Errors at each, by method.
-    power : dict
-        Exponent in N of the errors, by method.
+    power, power_stderr : dict
+        Exponent in N of the errors and its standard error (scatter over configurations), by method.
     """
 
     N: tuple[int, ...]
     rms: Mapping[str, list[float]]
     power: Mapping[str, float]
+    power_stderr: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +201,7 @@ def score_errors(
         Configurations of each.
     seed : int
     """
-    errors: dict[str, list[float]] = {method: [] for method in _APPROXIMATIONS}
+    squares: dict[str, list[Floats]] = {method: [] for method in _APPROXIMATIONS}
     smallest = CurieWeiss(min(sizes), beta, h)
     require(
         smallest.N * smallest.m_star**2 > 8, f"beta = {beta:g} is too near 1 to compare scores at {smallest.N} spins"
@@ -214,9 +215,19 @@ def score_errors(
         exact = CurieWeissDenoiser(forward, model).spin_means(x, 1)
         for method in _APPROXIMATIONS:
             other = CurieWeissDenoiser(forward, model, method).spin_means(x, 1)
-            errors[method].append(float(np.sqrt(np.mean((other - exact) ** 2))))
-    powers = {name: float(np.polyfit(np.log(sizes), np.log(values), 1)[0]) for name, values in errors.items()}
-    return ScoreErrors(tuple(sizes), errors, powers)
+            squares[method].append(np.mean((other - exact) ** 2, axis=1))
+    means = {name: np.array([each.mean() for each in values]) for name, values in squares.items()}
+    # The logarithm of a root has half the relative error of what is under it.
+    relative = {
+        name: np.array([stderr(each) for each in values]) / (2 * means[name]) for name, values in squares.items()
+    }
+    lines = {name: straight_line(np.log(sizes), np.log(means[name]) / 2, relative[name]) for name in squares}
+    return ScoreErrors(
+        tuple(sizes),
+        {name: np.sqrt(mean).tolist() for name, mean in means.items()},
+        {name: slope for name, (slope, _) in lines.items()},
+        {name: error for name, (_, error) in lines.items()},
+    )
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -231,7 +242,7 @@ def figures(result: Result) -> dict[str, Figure]:
         "symmetry_breaking": drawing.breaking(result.results, smooth),
         "outcomes": drawing.outcomes(result.results, [(m.sums / m.N, np.exp(m.log_law)) for m in models]),
     }
-    return made if result.scaling is None else made | {"scaling": scaling_figure(result.scaling)}
+    return made if result.scaling is None else made | {"scaling": drawing.scaling(result.scaling)}
 
 
 def figure_11(model: CurieWeiss) -> Figure:
