@@ -1,5 +1,7 @@
 """Kill a command before, inside and after each of its file operations, and see what the next command makes of it.
 
+Also: kill the two workers of a training and their parent at random moments.
+
 A program, so that it can fork before any thread runs: `python tests/faults/kills.py train --every 10` prints one JSON
 object with the number of operations, kills and what failed.
 """
@@ -12,10 +14,13 @@ import contextlib
 import io
 import json
 import os
+import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +33,7 @@ import undiffuse.studies.evaluate
 import undiffuse.studies.sample
 import undiffuse.studies.train
 import undiffuse.training.engines  # noqa: F401
-from helpers import TINY
+from helpers import DIGITS, TINY
 from undiffuse.cli import main
 from undiffuse.runs.check import check
 
@@ -229,18 +234,17 @@ class Truth:
 
     def replaced(self, folder: Path) -> None:
         """A killed replacement: one whole run is there, under its name or aside, and the next one leaves no other."""
-        found = [p for p in folder.iterdir() if (p / "manifest.json").is_file()]
-        banks = [self.bank(p) for p in found if not any(f.state in ("damaged", "missing") for f in check(p))]
-        complete = [self.bank(self.folder / name) for name in ("old", "run")]
-        started = any(p.name in ("run",) or p.name.endswith(".new") for p in found)
-        assert any(bank in complete for bank in banks) or started, "both runs are gone"
-        assert command(*self.train(folder, *(["--overwrite"] if (folder / "run").exists() else []))) == 0
+        whole = [p for p in folder.iterdir() if (p / "manifest.json").is_file() and not _damaged(p)]
+        named = folder / "run"
+        replaced = named in whole and json.loads((named / "manifest.json").read_text())["seed"] == 0
+        assert replaced or any(self.bank(p) == self.bank(self.folder / "old") for p in whole), "the old run is gone"
+        assert command(*self.train(folder, *(["--overwrite"] if named.exists() else []))) == 0
         self._same_and_tidy(folder)
 
     def evaluated(self, folder: Path) -> None:
         """A killed evaluation: what the manifest holds is whole, and of one evaluation."""
         run = folder / "run"
-        assert not [f for f in check(run) if f.state in ("damaged", "missing")], "a result is damaged"
+        assert not _damaged(run), "a result is damaged"
         results = json.loads((run / "manifest.json").read_text()).get("results", {})
         assert len(results) in (0, 3), f"part of an evaluation: {sorted(results)}"
         assert command("evaluate", str(run), "--samples", "20", "--replicates", "2", "--seed", "5") == 0
@@ -261,6 +265,10 @@ class Truth:
         assert not odd, f"left in the run: {odd}"
         left = [name for name in os.listdir(tempfile.gettempdir()) if "undiffuse" in name]
         assert not left, f"left in the temporary folder: {left}"
+
+
+def _damaged(run: Path) -> list[str]:
+    return [each.name for each in check(run) if each.state in ("damaged", "missing")]
 
 
 def cases(truth: Truth) -> dict[str, Case]:
@@ -305,14 +313,60 @@ def kill_at_each(name: str, every: int, root: Path) -> dict[str, Any]:
     return {"case": name, "operations": len(names), "kills": kills, "failures": failures}
 
 
+# -- two workers and their parent, killed together at random moments --------------------------------------------------
+
+_ORDERS = {
+    "independent": TINY.replace("epochs = 3", "epochs = 300"),
+    "continuation": TINY.replace("epochs = 3", 'epochs = 300\norder = "continuation"\nwarm_epochs = 200'),
+    "sweep": DIGITS.replace("epochs = 8", "epochs = 40").replace("warm_epochs = 2", "warm_epochs = 10"),
+}
+
+
+def kill_at_random(order: str, count: int, root: Path) -> dict[str, Any]:
+    """Kill a training of two workers ``count`` times, going on after each kill until a bank is done, then anew."""
+    moments = random.Random(0)
+    (root / "c.toml").write_text(_ORDERS[order])
+    words = [sys.executable, "-m", "undiffuse", "train", str(root / "c.toml"), "--workers", "2", "--out"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    start = time.monotonic()
+    assert subprocess.Popen([*words, str(root / "whole")], **quiet).wait() == 0  # type: ignore[call-overload]
+    lasts = time.monotonic() - start
+    kills, banks, failures = 0, 0, []
+    while kills < count:
+        run = root / "case" / "run"
+        resume = ["--resume"] if run.exists() else []
+        job = subprocess.Popen([*words, str(run), *resume], **quiet)  # type: ignore[call-overload]
+        try:
+            code = job.wait(moments.uniform(0.3, 1.1) * lasts)
+        except subprocess.TimeoutExpired:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait()
+            kills += 1
+            continue
+        banks += 1
+        same = code == 0 and all(
+            (run / "weights" / p.name).read_bytes() == p.read_bytes() for p in (root / "whole" / "weights").iterdir()
+        )
+        left = sorted(os.listdir(run.parent))
+        if not same or left != ["run"] or _damaged(run):
+            failures.append(f"after {kills} kills: ended with {code}, same bits {same}, beside the run {left}")
+        shutil.rmtree(run.parent)
+    return {"case": f"random {order}", "kills": kills, "banks": banks, "failures": failures}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", choices=["train", "overwrite", "evaluate", "sample"])
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("case", choices=["train", "overwrite", "evaluate", "sample", *_ORDERS])
+    parser.add_argument("--every", type=int, default=1, help="of the moments of a command, at which it is killed")
+    parser.add_argument("--count", type=int, default=10, help="kills of a training at random moments")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         temporary = Path(place) / "tmp"
         temporary.mkdir()
         tempfile.tempdir = str(temporary)
         os.environ["TMPDIR"] = str(temporary)
-        print(json.dumps(kill_at_each(given.case, given.every, Path(place)), indent=1))
+        if given.case in _ORDERS:
+            found = kill_at_random(given.case, given.count, Path(place))
+        else:
+            found = kill_at_each(given.case, given.every, Path(place))
+        print(json.dumps(found, indent=1))

@@ -11,17 +11,15 @@ KILLS = Path(__file__).parent / "kills.py"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="forks and kills")
 
 
-def killed(case, every):
-    out = subprocess.run(
-        [sys.executable, str(KILLS), case, "--every", str(every)], capture_output=True, text=True, check=True
-    )
-    return json.loads(out.stdout)
+def killed(case, option, number):
+    words = [sys.executable, str(KILLS), case, option, str(number)]
+    return json.loads(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 @posix
 @pytest.mark.parametrize(("case", "every"), [("train", 24), ("overwrite", 40), ("evaluate", 24), ("sample", 6)])
 def test_a_command_killed_at_some_file_operations_loses_nothing(case, every):
-    found = killed(case, every)
+    found = killed(case, "--every", every)
     assert found["kills"] >= 4
     assert found["failures"] == []
 
@@ -30,10 +28,21 @@ def test_a_command_killed_at_some_file_operations_loses_nothing(case, every):
 @pytest.mark.faults
 @pytest.mark.parametrize("case", ["train", "overwrite", "evaluate", "sample"])
 def test_a_command_killed_at_every_file_operation_loses_nothing(case, capsys):
-    found = killed(case, 1)
+    found = killed(case, "--every", 1)
     with capsys.disabled():
         print(
             f"\n{case}: {found['kills']} kills at {found['operations']} operations, {len(found['failures'])} failures"
         )
     assert found["kills"] > found["operations"]
+    assert found["failures"] == []
+
+
+@posix
+@pytest.mark.faults
+@pytest.mark.parametrize("order", ["independent", "continuation", "sweep"])
+def test_two_workers_and_their_parent_killed_at_random_moments_end_in_the_same_bits(order, capsys):
+    found = killed(order, "--count", 60)
+    with capsys.disabled():
+        print(f"\n{order}: {found['kills']} kills, {found['banks']} banks, {len(found['failures'])} failures")
+    assert found["banks"] >= 5
     assert found["failures"] == []
