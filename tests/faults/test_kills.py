@@ -41,8 +41,8 @@ def test_a_command_killed_at_every_file_operation_loses_nothing(case, capsys):
 @pytest.mark.faults
 @pytest.mark.parametrize("order", ["independent", "continuation", "sweep"])
 def test_two_workers_and_their_parent_killed_at_random_moments_end_in_the_same_bits(order, capsys):
-    found = killed(order, "--count", 60)
+    found = killed(order, "--count", 30)
     with capsys.disabled():
         print(f"\n{order}: {found['kills']} kills, {found['banks']} banks, {len(found['failures'])} failures")
-    assert found["banks"] >= 5
+    assert found["banks"] >= 3
     assert found["failures"] == []
