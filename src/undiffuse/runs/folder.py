@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.runs.manifest import BlockEntry, Manifest, read_manifest
 from undiffuse.support.arrays import Arrays
-from undiffuse.support.errors import UserError
+from undiffuse.support.errors import FailedJobError, UserError
 from undiffuse.support.files import (
     read_arrays,
     read_limited,
@@ -36,8 +37,13 @@ _FILES = (
     r"report\.html|classifier-(?:plain|strict)\.safetensors"
 )
 _BLOCKS = r"block-\d+-\d+\.(?:safetensors|partial|state)"
-_OWN = re.compile(rf"{_FILES}|\.(?:{_FILES})\.\w+|weights|figures|analysis")  # with what a kill left half written
+# With what a kill left half written.
+_OWN = re.compile(rf"{_FILES}|\.(?:{_FILES})\.\w+|weights|figures|analysis|lock|\.scratch")
 _OWN_WEIGHTS = re.compile(rf"{_BLOCKS}|\.{_BLOCKS}\.\w+")
+
+
+class LostRunError(FailedJobError):
+    """A run is held by another process than the one that a block of it is trained for."""
 
 
 class RunFolder:
@@ -162,13 +168,32 @@ class RunFolder:
         write_file(self.path / "manifest.json", self.manifest.to_json())
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run against a second training; raises UserError if another process has it."""
-        with _locked(self.path):
+    def lock(self) -> Iterator[str]:
+        """Hold the run against a second training; raises UserError if another process has it.
+
+        Gives a token, by which workers that write into the run know whether it is held for them.
+        """
+        with _locked(self.path) as token:
             # With the lock no other process trains in this folder, so half-written weights are a killed one's.
             for left in (self.path / "weights").glob(".block-*"):
                 left.unlink(missing_ok=True)
-            yield
+            yield token
+
+    def require_holder(self, token: str) -> None:
+        """Raise a :class:`LostRunError` unless the run is held under this token of :meth:`lock`."""
+        try:
+            held = read_limited(_inside(self.path / "lock"), len(token))
+        except (OSError, UserError):
+            held = b""
+        if held != token.encode():
+            raise LostRunError(f"{self.path} is no longer held by the process that this block is trained for")
+
+    def scratch_path(self, elsewhere: Path | None = None) -> Path:
+        """Where a training keeps a copy of the data for its workers; in another folder, a name of this run's own."""
+        whole = self.path.absolute()
+        if elsewhere is None:
+            return whole / ".scratch"
+        return elsewhere.absolute() / f"undiffuse-{sha256(bytes(whole))[:12]}"
 
     # -- weights ----------------------------------------------------------------------------------------------
 
@@ -361,19 +386,38 @@ def _open_arrays(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on a folder; released by the system when the process ends, however it ends."""
+def _locked(path: Path) -> Iterator[str]:
+    """Hold an advisory lock on a folder; released by the system when the process ends, however it ends.
+
+    A file of the folder is locked, since network file systems cannot lock folders. While the lock is held, the file
+    says a token that nobody else knows.
+    """
+    token = secrets.token_hex(16)
+    try:
+        descriptor = os.open(_inside(path / "lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(f"cannot lock {path}: {error.strerror}") from None
+    try:
+        _lock(descriptor, path)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, token.encode())
+            os.fsync(descriptor)
+            yield token
+        finally:
+            os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
     try:
         import fcntl
     except ImportError:  # Windows has no such lock: a second training in the folder is not noticed there
-        yield
         return
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is training in {path}") from None
-        yield
-    finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"another process is training in {path}") from None
+    except OSError as error:
+        raise UserError(f"cannot lock {path}: {error.strerror}") from None
