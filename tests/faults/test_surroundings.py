@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -18,7 +19,7 @@ from undiffuse.cli import main
 from undiffuse.runs import config
 from undiffuse.runs.check import check
 from undiffuse.runs.folder import RunFolder
-from undiffuse.training import Execution, train_run
+from undiffuse.training import Execution, train_bank, train_run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tmpfs, users and signals of Linux")
 
@@ -168,7 +169,7 @@ def test_a_run_is_not_replaced_while_it_is_trained(tmp_path):
     training = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not list(tmp_path.glob("run/.undiffuse-*")):
+        while time.monotonic() < deadline and not (tmp_path / "run" / ".scratch").exists():
             time.sleep(0.1)
         other = undiffuse("train", "long.toml", "--out", "run", "--overwrite", cwd=tmp_path)
         assert other.returncode == 2
@@ -194,7 +195,7 @@ def test_what_killed_processes_left_in_and_beside_a_run_is_cleared_by_the_next_c
     """A half-written file, the data of workers, a run half made and one half deleted; a neighbour's file stays."""
     (run_path / ".manifest.json.abcd1234.unfinished").write_text("{")
     (run_path / "weights" / ".block-0001-0004.safetensors.abcd1234.unfinished").write_bytes(b"x")
-    (run_path / ".undiffuse-abcd1234").mkdir()
+    (run_path / ".scratch").mkdir()
     shutil.copytree(run_path, run_path.with_name(".run.123.old"))
     (run_path.with_name(".run.123.new") / "weights").mkdir(parents=True)
     (run_path.with_name(".run.notes.old")).write_text("mine")
@@ -203,16 +204,19 @@ def test_what_killed_processes_left_in_and_beside_a_run_is_cleared_by_the_next_c
     assert {each.state for each in check(run_path)} == {"whole", "not checked"}
 
 
-def test_what_a_living_process_writes_is_left_alone(run_path, tiny_file):
-    folder = run_path / ".undiffuse-abcd1234"
-    folder.mkdir()
+def test_data_in_the_temporary_folder_are_removed_once_their_process_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living, dead = tmp_path / ".undiffuse-living", tmp_path / ".undiffuse-dead"
+    for folder in (living, dead):
+        folder.mkdir()
     hold = (
         "import sys; from pathlib import Path; from undiffuse.support.locks import locked\n"
         "with locked(Path(sys.argv[1])): print(1, flush=True); input()"
     )
-    words = [sys.executable, "-c", hold, str(folder)]
+    words = [sys.executable, "-c", hold, str(living)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as alive:
         assert alive.stdout.readline()
-        assert main(["train", str(tiny_file), "--out", str(run_path), "--resume", "--workers", "1"]) == 0
-        assert folder.is_dir()
+        settings = config.loads(TINY, "tiny")
+        train_bank(settings, datasets.load(settings), Execution(workers=1))
+        assert {p.name for p in tmp_path.iterdir()} == {living.name}
         alive.communicate(b"\n")

@@ -15,10 +15,20 @@ from undiffuse.networks.bank import Bank
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
-from undiffuse.runs.guard import LARGEST_TEXT, held, inside, new_run, replace_run, require_only_a_run, siblings
+from undiffuse.runs.guard import (
+    LARGEST_TEXT,
+    SCRATCH,
+    held,
+    holder,
+    inside,
+    new_run,
+    replace_run,
+    require_only_a_run,
+    siblings,
+)
 from undiffuse.runs.manifest import BlockEntry, Manifest, read_manifest
 from undiffuse.support.arrays import Arrays
-from undiffuse.support.errors import UserError
+from undiffuse.support.errors import FailedJobError, UserError
 from undiffuse.support.files import (
     read_arrays,
     read_limited,
@@ -30,6 +40,10 @@ from undiffuse.support.files import (
     write_file,
     write_sealed,
 )
+
+
+class LostRunError(FailedJobError):
+    """A run is held by another process than the one that a block of it is trained for."""
 
 
 class RunFolder:
@@ -153,9 +167,22 @@ class RunFolder:
         """Write the manifest, atomically."""
         write_file(self.path / "manifest.json", self.manifest.to_json())
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Hold the run against a second training; raises UserError if another process has it."""
+    def lock(self) -> AbstractContextManager[str]:
+        """Hold the run against a second training; raises UserError if another process has it.
+
+        Gives a token, by which workers that write into the run know whether it is held for them.
+        """
         return held(self.path)
+
+    def require_holder(self, token: str) -> None:
+        """Raise a :class:`LostRunError` unless the run is held under this token of :meth:`lock`."""
+        if holder(self.path) != token:
+            raise LostRunError(f"{self.path} is no longer held by the process that this block is trained for")
+
+    def scratch_path(self, elsewhere: Path | None = None) -> Path:
+        """Where a training keeps a copy of the data for its workers; in another folder, a name of this run's own."""
+        whole = self.path.absolute()
+        return whole / SCRATCH if elsewhere is None else elsewhere.absolute() / f"undiffuse-{sha256(bytes(whole))[:12]}"
 
     # -- weights ----------------------------------------------------------------------------------------------
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from undiffuse.runs.manifest import RESULTS
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import UNFINISHED, clear_unfinished, read_limited, sha256
 from undiffuse.support.locks import is_dead, locked
-from undiffuse.support.scratch import clear_scratch
 
 LARGEST_TEXT = 16 << 20  # bytes of a configuration or a JSON file of results
 # What commands put into a run folder. Deleting a run deletes these and refuses where there is anything else.
@@ -22,8 +22,10 @@ _FILES = "|".join(
     map(re.escape, ("config.toml", "manifest.json", "reference.safetensors", "metrics.jsonl", "report.html", *RESULTS))
 )
 _BLOCKS = r"block-\d+-\d+\.(?:safetensors|partial|state)"
+SCRATCH = ".scratch"  # a copy of the data for workers, while they train
+_LOCK = "lock"
 _HALF = rf"\.\w+(?:{re.escape(UNFINISHED)})?"  # what a kill left half written
-_OWN = re.compile(rf"{_FILES}|\.(?:{_FILES}){_HALF}|weights|figures|analysis|\.undiffuse-\w+")
+_OWN = re.compile(rf"{_FILES}|\.(?:{_FILES}){_HALF}|weights|figures|analysis|{_LOCK}|{re.escape(SCRATCH)}")
 _OWN_WEIGHTS = re.compile(rf"{_BLOCKS}|\.(?:{_BLOCKS}){_HALF}")
 _LEAVES_ALONE = "so --overwrite leaves it alone; choose another --out"
 
@@ -61,21 +63,41 @@ def require_only_a_run(path: Path) -> None:
 
 
 @contextmanager
-def held(path: Path, wait: bool = False) -> Iterator[None]:
+def held(path: Path, wait: bool = False) -> Iterator[str]:
     """Hold a run folder against other trainings, and remove what killed ones left behind.
+
+    A file of the folder is locked, since network file systems cannot lock folders. While it is, it holds the token that
+    this gives, which nobody else knows.
 
     Raises
     ------
     UserError
-        If another process holds it, or has put another run in its place.
+        If another process holds it or has put another run in its place, or the folder cannot be written to.
     """
-    with locked(path, wait) as had:
-        if not had:
-            raise UserError(
-                f"another process has replaced {path}" if wait else f"another process is training in {path}"
-            )
+    token = secrets.token_hex(16).encode()
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(locked(inside(path / _LOCK), wait, make=True))
+        except OSError as error:
+            raise UserError(f"cannot lock {path}: {error.strerror}") from None
+        if descriptor is None:
+            raise UserError(f"another process {'has replaced' if wait else 'is training in'} {path}")
         clear_leftovers(path)
-        yield
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, token)
+        os.fsync(descriptor)
+        try:
+            yield token.decode()
+        finally:
+            os.ftruncate(descriptor, 0)
+
+
+def holder(path: Path) -> str:
+    """Token of the process that holds a run folder; empty if none does."""
+    try:
+        return read_limited(inside(path / _LOCK), 1_000).decode("ascii", "replace")
+    except (OSError, UserError):
+        return ""
 
 
 def clear_leftovers(path: Path) -> None:
@@ -87,10 +109,10 @@ def clear_leftovers(path: Path) -> None:
     for folder in (path, *(path / name for name in ("weights", "figures", "analysis"))):
         if not folder.is_symlink():
             clear_unfinished(folder)
-    clear_scratch(path)
+    shutil.rmtree(inside(path / SCRATCH), ignore_errors=True)
     for ending in ("new", "old"):
         for left in siblings(path, ending):
-            if left.is_dir() and is_dead(left) and not foreign(left):
+            if left.is_dir() and not foreign(left) and is_dead(left / _LOCK if (left / _LOCK).exists() else left):
                 shutil.rmtree(left, ignore_errors=True)
 
 
@@ -106,7 +128,7 @@ def new_run(path: Path) -> Iterator[Path]:
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         new.mkdir(parents=True)
-        with locked(new):
+        with locked(new) if os.name == "posix" else nullcontext():  # elsewhere folders cannot be opened
             yield new
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -24,17 +24,24 @@ def lock(descriptor: int, wait: bool = False) -> bool:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock of a file or folder inside a ``with`` block; gives whether it could be had.
+def locked(path: Path, wait: bool = False, make: bool = False) -> Iterator[int | None]:
+    """Hold the lock of a file or folder inside a ``with`` block.
 
-    After waiting, the name may stand for something else than what was locked: then it counts as not had.
+    Gives its descriptor, or None if another process has the lock. After waiting, the name may stand for something else
+    than what was locked: then it counts as not had.
+
+    Parameters
+    ----------
+    path : path
+    wait : bool
+        Wait for the lock.
+    make : bool
+        Make the file if it is not there, and open it to be written to.
     """
-    if sys.platform == "win32":
-        yield True
-        return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT if make else os.O_RDONLY, 0o666)
     try:
-        yield lock(descriptor, wait) and path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+        had = lock(descriptor, wait) and path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+        yield descriptor if had else None
     finally:
         os.close(descriptor)
 
@@ -44,7 +51,7 @@ def is_dead(path: Path) -> bool:
     if sys.platform == "win32" or path.is_symlink():
         return False
     try:
-        with locked(path) as had:
-            return had
+        with locked(path) as descriptor:
+            return descriptor is not None
     except OSError:
         return False

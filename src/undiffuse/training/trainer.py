@@ -8,6 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,10 @@ from undiffuse.training.workers import Job, Link, Scratch, run_jobs
 def train_bank(config: Config, data: Dataset, execution: Execution | None = None) -> tuple[Bank, Floats]:
     """Train a bank in memory; return it and the errors :func:`final_errors` describes."""
     execution = execution or Execution()
+    require(
+        execution.backend.name == "local",
+        f"backend {execution.backend.name!r} trains run folders: use train_run, or `undiffuse train`",
+    )
     reference = GaussianDenoiser.from_data(config.forward(), data.train)
     blocks, errors = [], []
     training = _Training(config, data, reference, execution)
@@ -89,6 +94,7 @@ def train_run(
         "engine": engine,
     }
     config.forward().check_prior(data.train)
+    execution.backend.check()
     if resume:
         run = _open_again(path, config, identity)
     else:
@@ -96,7 +102,7 @@ def train_run(
         run = RunFolder.create(
             path, config, identity, GaussianDenoiser.from_data(config.forward(), data.train), overwrite
         )
-    with run.lock():
+    with run.lock() as token:
         # What it looked like before the lock may be out of date: another training may have ended or begun there.
         run = _open_again(path, config, identity)
         if resume:
@@ -107,7 +113,7 @@ def train_run(
         todo = [i for i, entry in enumerate(run.blocks) if entry.state != "done"]
         records = {i: run.read_record(entry) for i, entry in enumerate(run.blocks) if i not in todo}
         _write_metrics(run, records)
-        for job, arrays in _Training(config, data, run.reference(), execution, run).of(todo):
+        for job, arrays in _Training(config, data, run.reference(), execution, run, token).of(todo):
             run.manifest.training_seconds = round(before + time.monotonic() - started, 2)
             entry = run.blocks[job.index]
             first_time = entry.sha256
@@ -124,13 +130,14 @@ def train_run(
 
 @dataclass(frozen=True)
 class _Training:
-    """What all blocks of one training share; ``run`` is the folder they go into, if any."""
+    """What all blocks of one training share; ``run`` is the folder they go into, if any, and ``token`` its lock's."""
 
     config: Config
     data: Dataset
     reference: GaussianDenoiser
     execution: Execution
     run: RunFolder | None = None
+    token: str = ""
 
     def of(self, todo: list[int]) -> Iterator[tuple[Job, Arrays]]:
         """Train the blocks of these indices and yield each as it is done."""
@@ -139,31 +146,59 @@ class _Training:
         total = total_passes(self.config)
         # Blocks done before count as done, all of them.
         left = total_passes(self.config, [blocks[i] for i in todo])
-        with scratch_folder(Path(tempfile.gettempdir()) if self.run is None else self.run.path) as folder:
-            scratch = Scratch(folder, self.data.train, self.data.held_out, self.reference, len(blocks))
-            jobs = [self._job(i, str(folder), device) for i in reversed(todo)]
-            yield from run_jobs(
-                jobs,
-                self.execution.processes(len(todo), device),
-                lambda: self.execution.on_progress(total - left + scratch.passes_done(), total),
-            )
+        with self._scratch() as scratch:
+            if not todo:
+                return
+            scratch.fill(self.data.train, self.data.held_out, self.reference, len(blocks))
+            jobs = [self._job(i, scratch, device) for i in reversed(todo)]
+            with self.execution.executor(len(todo), device) as executor:
+                yield from run_jobs(
+                    jobs,
+                    executor,
+                    lambda: self.execution.on_progress(total - left + scratch.passes_done(), total),
+                )
 
-    def _job(self, index: int, folder: str, device: str) -> Job:
+    @contextmanager
+    def _scratch(self) -> Iterator[Scratch]:
+        """Make the folder shared with workers; a run's has one place, so that what a kill left there is deleted."""
+        if self.run is None:
+            with scratch_folder(Path(tempfile.gettempdir())) as folder:
+                yield Scratch(folder)
+            return
+        path = self.run.scratch_path(self.execution.scratch)
+        shutil.rmtree(path, ignore_errors=True)
+        try:
+            path.mkdir(mode=0o700)
+            yield Scratch(path)
+        except FileExistsError:
+            raise UserError(f"{path} is in the way of this training, and cannot be deleted") from None
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _job(self, index: int, scratch: Scratch, device: str) -> Job:
         before = [self.config.block_before(i) for i in range(len(self.config.blocks()))]
         after = before[index]
         link = Link(
             after,
-            None if after is None else self._state_file(after, folder),
-            self._state_file(index, folder) if index in before else None,
+            None if after is None else self._state_file(after, scratch),
+            self._state_file(index, scratch) if index in before else None,
         )
-        path = None if self.run is None else str(self.run.path)
-        block = self.config.blocks()[index]
-        return Job(index, block, self.config, folder, device, path, self.execution.save_every, link)
+        return Job(
+            index=index,
+            block=self.config.blocks()[index],
+            config=self.config,
+            scratch=scratch,
+            device=device,
+            run_path=None if self.run is None else str(self.run.path.absolute()),
+            token=self.token,
+            save_every=self.execution.save_every,
+            link=link,
+        )
 
-    def _state_file(self, index: int, folder: str) -> str:
+    def _state_file(self, index: int, scratch: Scratch) -> str:
         if self.run is None:
-            return f"{folder}/{index}.state"
-        return str(self.run.state_path(self.run.blocks[index]))
+            return f"{scratch.path}/{index}.state"
+        return str(self.run.state_path(self.run.blocks[index]).absolute())
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
