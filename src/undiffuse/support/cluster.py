@@ -158,7 +158,7 @@ def _settle(made: Any, future: Future[Any]) -> None:
 def _explained(error: Exception) -> Exception:
     """What an error of Dask's own means for the work; any other error as it is."""
     from distributed import CancelledError, KilledWorker
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     kept = "what was trained is kept, and --resume goes on from there"
     if isinstance(error, (CancelledError, CommClosedError)):

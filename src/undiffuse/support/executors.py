@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from undiffuse.support.errors import FailedJobError
+from undiffuse.support.interrupts import ignore_signals
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -65,9 +66,15 @@ class ProcessExecutor(Executor):
     def submit(self, fn: Callable[Given, Answer], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Answer]:
         """Make the call on a worker, once the futures among its arguments are done."""
         before = next((a for a in args if isinstance(a, Future) and not a.done()), None)
-        if before is None:
-            return self._pool.submit(fn, *_results(args), **kwargs)
         later: Future[Answer] = Future()
+        if before is None:
+            try:
+                return self._pool.submit(fn, *_results(args), **kwargs)
+            except BrokenExecutor:
+                raise
+            except Exception as error:  # of a call that this one waited for
+                later.set_exception(error)
+                return later
 
         def go_on(_: Future[Any]) -> None:
             try:
@@ -138,10 +145,12 @@ def _pass_on(made: Future[Answer], later: Future[Answer]) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Make a worker end when the process it works for is gone, however that ended.
+    """Make a worker end when the process it works for is gone, however that ended, and by nothing else.
 
-    Otherwise it would train on, and write into a run that another process may hold by then.
+    Otherwise it would train on, and write into a run that another process may hold by then. Signals to the whole
+    group of processes are for the parent, which asks its workers to stop.
     """
+    ignore_signals()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -8,7 +8,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from undiffuse.runs.folder import RunFolder, has_config
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import in_bytes, total_memory
+from undiffuse.support.interrupts import stopping_softly
 from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
 from undiffuse.training.blocks import total_passes
@@ -151,7 +152,8 @@ class _Training:
                 return
             scratch.fill(self.data.train, self.data.held_out, self.reference, len(blocks))
             jobs = [self._job(i, scratch, device) for i in reversed(todo)]
-            with self.execution.executor(len(todo), device) as executor:
+            soft = nullcontext() if self.run is None else stopping_softly(scratch.ask_to_stop)
+            with soft, self.execution.executor(len(todo), device) as executor:
                 yield from run_jobs(
                     jobs,
                     executor,

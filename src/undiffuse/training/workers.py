@@ -16,6 +16,7 @@ from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.executors import as_done
 from undiffuse.support.files import read_arrays, read_sealed, sha256_of, write_arrays, write_file, write_sealed
+from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training.blocks import BlockTrainer, Progress, pack_state, unpack_state
 
@@ -26,7 +27,8 @@ _COUNT = np.dtype("<i8")
 class Scratch:
     """A folder that workers share with the process they work for, while it trains.
 
-    It holds the data, the number of passes each block has made, and a mark for each block that is written.
+    It holds the data, the number of passes each block has made, a mark for each block that is written, and one that
+    asks for a stop.
 
     Attributes
     ----------
@@ -76,6 +78,14 @@ class Scratch:
     def passes_done(self) -> int:
         """Passes over the data made so far, over all blocks."""
         return int(np.fromfile(self._passes, _COUNT).sum())
+
+    def ask_to_stop(self) -> None:
+        """Ask all workers to save and stop after their next pass."""
+        (self.path / "stop").touch()
+
+    def stopping(self) -> bool:
+        """Whether workers have been asked to stop."""
+        return (self.path / "stop").exists()
 
     def mark_written(self, index: int, path: Path) -> None:
         """Note that a block's file is complete."""
@@ -161,7 +171,11 @@ def train_block(job: Job, after: object = None) -> Arrays:
     ------
     LostRunError
         If another process holds the run.
+    StoppedError
+        If workers have been asked to stop.
     """
+    if job.scratch.stopping():
+        raise StoppedError("training was asked to stop")
     if job.run_path is None:
         progress = _trained(job)
         _write_state(job, progress)
@@ -197,7 +211,7 @@ def _trained(
     with one_thread(), job.scratch.counter(job.index) as count:
         trainer = job.scratch.trainer(job.config, job.block, job.device)
         with one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
-            return trainer.run(saved, before, save, job.save_every, count)
+            return trainer.run(saved, before, save, job.save_every, count, job.scratch.stopping)
 
 
 def _write_state(job: Job, progress: Progress, key: str = "") -> None:
@@ -212,6 +226,8 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, tick: Callable[[], None]) 
     ------
     WorkerError
         If a worker dies.
+    StoppedError
+        If workers were asked to stop, when all have.
     """
     asked: dict[Future[Arrays], Job] = {}
 
@@ -226,8 +242,14 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, tick: Callable[[], None]) 
             asked[future] = job
             yield future
 
+    stopped = None
     for future in as_done(submitted(), tick):
-        yield asked.pop(future), future.result()
+        if isinstance(error := future.exception(), StoppedError):
+            stopped = error  # the others are still saving
+        else:
+            yield asked.pop(future), future.result()
+    if stopped is not None:
+        raise stopped
 
 
 def _in_order(jobs: Sequence[Job]) -> Iterator[Job]:
