@@ -158,9 +158,10 @@ def _settle(made: Any, future: Future[Any]) -> None:
 def _explained(error: Exception) -> Exception:
     """What an error of Dask's own means for the work; any other error as it is."""
     from distributed import CancelledError, KilledWorker
+    from distributed.comm.core import CommClosedError
 
     kept = "what was trained is kept, and --resume goes on from there"
-    if isinstance(error, CancelledError):
+    if isinstance(error, (CancelledError, CommClosedError)):
         return WorkerError(f"the Dask scheduler was lost; {kept}")
     if isinstance(error, KilledWorker):
         return WorkerError(f"Dask workers were killed again and again, perhaps for want of memory; {kept}")
