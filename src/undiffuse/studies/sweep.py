@@ -176,9 +176,7 @@ def combinations(over: Sequence[str]) -> list[tuple[Setting, ...]]:
     for words in over:
         key, equals, values = words.partition("=")
         listed = [value.strip() for value in values.split(",")]
-        require(
-            equals and all(listed), f"--over {words!r}: wanted section.key=value,value such as training.epochs=5,20"
-        )
+        require(equals and all(listed), f"--over {words!r}: wanted a form such as training.epochs=5,20")
         require(key not in axes and len(set(listed)) == len(listed), f"--over {words!r}: it comes twice")
         axes[key] = listed
     require(axes, "a sweep wants a setting to vary, such as --over training.epochs=5,20")
