@@ -31,6 +31,7 @@ data = App(name="data", help="Data sets.")
 _COMMANDS = {
     "run": ("runs:run", "Train, sample, evaluate and report: the main job."),
     "train": ("training:train", "Train a bank into a run folder."),
+    "sweep": ("runs:sweep", "Train a run for every combination of some settings, with one table and one figure."),
     "sample": ("training:sample", "Generate samples from a trained run into a .npy file of shape (n, dim)."),
     "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
     "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),

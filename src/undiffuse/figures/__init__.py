@@ -3,7 +3,7 @@
 Imported only where figures are made, since matplotlib is slow to load.
 """
 
-from undiffuse.figures.curves import bound_terms, linear_model, reconstruction_curves
+from undiffuse.figures.curves import against_setting, bound_terms, linear_model, reconstruction_curves
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
 from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
@@ -20,6 +20,7 @@ from undiffuse.figures.weights import (
 
 __all__ = [
     "Pixels",
+    "against_setting",
     "architecture_scheme",
     "bound_terms",
     "breaking",

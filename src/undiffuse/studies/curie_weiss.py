@@ -20,7 +20,7 @@ from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
 from undiffuse.physics.scaling import SIZES, Scaling, large_enough, scaling, walk_to_crossing
 from undiffuse.studies.keep import Kept, keep
-from undiffuse.studies.options import Numbers
+from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Numbers
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
@@ -53,6 +53,9 @@ class Settings:
         Number of times at which they are compared.
     out : path, optional
         Folder for the figures and summary.json; files of the same names are replaced.
+    workers : int
+        Worker processes, each with a size of its own; one walks on all cores.
+    backend : BackendOptions
     seed : int
         Seed of all noise.
     """
@@ -63,6 +66,8 @@ class Settings:
     walkers: int = 800
     points: int = 8
     out: Path | None = None
+    workers: int = 1
+    backend: BackendOptions = DEFAULT_BACKEND
     seed: int = 0
 
 
@@ -145,10 +150,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         model.require_two_states()
     start = time.monotonic()
     errors = score_errors(beta, h, seed=seed)
-    found = []
-    for i, model in enumerate(models):
-        found.append(symmetry_breaking(model, n=settings.walkers, points=settings.points, seed=seed))
-        on_progress(i + 1, len(models))
+    calls = [(model, None, settings.walkers, settings.points, seed) for model in models]
+    found = settings.backend.build().map(symmetry_breaking, calls, settings.workers, on_progress)
     fit = finite_size_scaling(settings, {r.N: r.walk for r in found})
     deviations = np.concatenate([curve.deviations for r in found for curve in (r.binder, r.cloning, r.uturn)])
     result = Result(
@@ -179,8 +182,10 @@ def finite_size_scaling(settings: Settings, walks: Mapping[int, Walk]) -> Scalin
     """
     models = [CurieWeiss(N, settings.beta, settings.field) for N in sorted({*SIZES, *settings.spins})]
     missing = [m for m in models if m.N not in walks and max(settings.spins) > m.N and large_enough(m)]
-    made = {m.N: walk_to_crossing(m, settings.walkers, settings.seed) for m in missing}
-    return scaling(models, {**walks, **made}, settings.walkers, settings.seed)
+    calls = [(model, settings.walkers, settings.seed) for model in missing]
+    made = settings.backend.build().map(walk_to_crossing, calls, settings.workers)
+    walked = {**walks, **{model.N: walk for model, walk in zip(missing, made, strict=True)}}
+    return scaling(models, walked, settings.walkers, settings.seed)
 
 
 def score_errors(

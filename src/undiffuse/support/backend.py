@@ -59,13 +59,13 @@ class Backend:
         """Return an executor for a ``with`` block.
 
         ``workers`` is the number of processes on this machine; a scheduler has workers of its own. With ``gpu`` each
-        call takes a worker's GPU.
+        call takes the GPU of this machine, or of a Dask worker.
         """
         if self.name == "dask":
             from undiffuse.support.cluster import DaskExecutor
 
             return DaskExecutor(workers, self.scheduler, self.scheduler_file, gpu)
-        return SerialExecutor() if workers == 1 else ProcessExecutor(workers)
+        return SerialExecutor() if gpu or workers == 1 else ProcessExecutor(workers)
 
     def map(
         self,
@@ -73,6 +73,7 @@ class Backend:
         calls: Sequence[tuple[object, ...]],
         workers: int | None = None,
         on_progress: OnProgress = silent,
+        gpu: bool = False,
     ) -> list[Answer]:
         """Return the results of independent calls in their order.
 
@@ -86,6 +87,8 @@ class Backend:
             Processes of this machine; one per core by default.
         on_progress : callable
             Called with the number of calls done and their total number.
+        gpu : bool
+            Each call takes a GPU.
         """
         futures: list[Future[Answer]] = []
 
@@ -94,7 +97,7 @@ class Backend:
                 futures.append(executor.submit(work, *arguments))
                 yield futures[-1]
 
-        with self.executor(processes(workers, len(calls))) as executor:
+        with self.executor(processes(workers, len(calls)), gpu) as executor:
             for done, future in enumerate(as_done(submitted()), start=1):
                 future.result()
                 on_progress(done, len(calls))
