@@ -219,7 +219,7 @@ def _measured(training: train.Settings, judged: bool) -> dict[str, Measured]:
 
 def _judged(opened: OpenRun) -> dict[str, Measured]:
     """Measures of a run's samples: those kept in its folder, or new ones."""
-    kept = opened.folder.read_json("metrics.json")
+    kept = opened.folder.kept_json("metrics.json")
     if kept is None:
         kept = evaluate.run(evaluate.Settings(opened, seed=opened.config.seed)).as_dict()
     return {name: Measured(one["value"], one["value_stderr"]) for name, one in kept["metrics"].items()}
