@@ -3,17 +3,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-full lint format bench clean
+.PHONY: demo test test-full test-faults lint format bench clean
 
 demo: $(VENV)/.installed  ## the 2-pi spiral at full thesis size, then zeros and ones of MNIST, each with its report
 	$(BIN)/undiffuse run spiral-2pi --out demo/spiral-2pi $(if $(wildcard demo/spiral-2pi/manifest.json),--overwrite)
 	$(BIN)/undiffuse run mnist-01-quick --out demo/mnist-01 $(if $(wildcard demo/mnist-01/manifest.json),--overwrite)
 
 test: $(VENV)/.developer  ## the whole test suite, on two processes; COVERAGE=1 counts the lines it runs
-	$(BIN)/python -m pytest -n 2 -m "not full_size" $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+	$(BIN)/python -m pytest -n 2 -m "not full_size and not faults" $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
 
 test-full: $(VENV)/.developer  ## the checks at full size: 35 minutes, most of them for the laptop bank
 	$(BIN)/python -m pytest -m full_size
+
+test-faults: $(VENV)/.developer  ## kills at every file operation, disks of every size: half an hour
+	$(BIN)/python -m pytest -m faults
 
 lint: $(VENV)/.developer  ## style, types, and imports that run one way
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from helpers import DIGITS, TINY
 from undiffuse import datasets
 from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.runs import config
+from undiffuse.runs.folder import RunFolder
 from undiffuse.training import Execution, train_run
 
 # Two processes share two cores, so a deadline per example would test the machine.
@@ -73,5 +74,5 @@ def classifiers():
 def image_run_path(digits_run_path, classifiers, tmp_path_factory):
     """A run on a few digits with its classifiers; tests may add to it what any command adds."""
     path = shutil.copytree(digits_run_path, tmp_path_factory.mktemp("images") / "digits")
-    classifiers.save(path)
+    RunFolder.open(path).keep(classifiers.to_files())
     return path

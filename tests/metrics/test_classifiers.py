@@ -22,10 +22,9 @@ def test_only_the_strict_classifier_doubts_an_overlaid_zero_and_one(classifiers)
     assert (classifiers.strict.probabilities(test.x).max(axis=1) > 0.9).mean() > 0.97
 
 
-def test_a_classifier_comes_back_from_disk_and_from_its_seed(classifiers, tmp_path):
+def test_a_classifier_comes_back_from_its_file_and_from_its_seed(classifiers):
     test = datasets.mnist((0, 1), "test")
-    classifiers.save(tmp_path)
-    again = Classifiers.load(tmp_path)
+    again = Classifiers.from_files(classifiers.to_files())
     np.testing.assert_array_equal(again.strict.probabilities(test.x), classifiers.strict.probabilities(test.x))
     assert again.plain.accuracy == classifiers.plain.accuracy
     few = datasets.mnist((0, 1)).first(500)

@@ -164,3 +164,21 @@ def test_curves_that_cross_close_by_are_measured_at_the_same_times():
 def test_stretched_time_is_undone():
     tau = np.array([0.001, 0.1, 0.3, 2.0])
     np.testing.assert_allclose(unstretched(stretched(tau)), tau, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("noise", "crosses"), [(0.1, True), (1.0, False)])
+def test_a_curve_that_only_its_noise_takes_across_a_level_has_not_crossed_it(noise, crosses):
+    """One of ten points lies 0.5 below the level; the others are 1 above."""
+    times = list(range(100, 200, 10))
+    points = [(-0.5 if t == 110 else 1.0, noise if t == 110 else 0.01) for t in times]
+    assert np.isfinite(Curve.of(FORWARD, times, points).crossing(0.0, FORWARD).tau) == crosses
+
+
+def test_no_crossing_is_reported_where_a_fit_finds_none_in_its_window():
+    """The coarse curve crosses at t = 150, and what is measured there again does not."""
+    times = list(range(100, 200, 10))
+    coarse = Curve.of(FORWARD, times, [(t - 151.0, 0.01) for t in times])
+    replicas = {name: np.full(20, 1.0) for name in ("joint", "starts", "training")}
+    found = locate(lambda t: Measured(1.0 + 0.001 * t, replicas), coarse, 0.0, FORWARD)
+    assert np.isnan(found.time.tau)
+    assert found.replicas.size == 0

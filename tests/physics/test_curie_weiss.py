@@ -95,9 +95,11 @@ def test_posterior_draws_have_the_exact_means(rng):
 
 
 def test_approximate_scores_err_with_the_expected_powers_of_N():
-    powers = score_errors(1.5, 0.0).power
-    assert powers["two-state"] == pytest.approx(-1.0, abs=0.08)
-    assert powers["large-time"] == pytest.approx(-0.5, abs=0.08)
+    """From 256 to 2048 spins; corrections of the next order move the exponent by up to 0.03."""
+    found = score_errors(1.5, 0.0)
+    for name, expected in (("two-state", -1.0), ("large-time", -0.5)):
+        assert 0 < found.power_stderr[name] < 0.05
+        assert abs(found.power[name] - expected) < 0.03 + 3 * found.power_stderr[name]
 
 
 def test_two_state_score_keeps_the_states_weights_in_a_field(rng):

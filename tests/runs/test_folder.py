@@ -34,7 +34,7 @@ def resume(path, text=TINY, **options):
 
 def test_folder_holds_what_the_design_says(tiny_run_path):
     names = {p.name for p in tiny_run_path.iterdir()}
-    assert names == {"config.toml", "manifest.json", "reference.safetensors", "weights", "metrics.jsonl"}
+    assert names == {"config.toml", "manifest.json", "reference.safetensors", "weights", "metrics.jsonl", "lock"}
     manifest = json.loads((tiny_run_path / "manifest.json").read_text())
     assert manifest["package_version"] == ud.__version__
     assert [(b["first"], b["last"], b["state"]) for b in manifest["blocks"]] == [

@@ -42,6 +42,18 @@ def test_twins_on_many_points_draw_the_same_samples(found):
     assert many.apart < 0.5
 
 
+def test_pairs_on_worker_processes_are_those_of_one_process(tmp_path):
+    (tmp_path / "t.toml").write_text(RECIPE)
+    small = ("data.n=200", "training.epochs=1", "network.hidden=8")
+    one, two = (
+        memorise.run(
+            memorise.Settings(str(tmp_path / "t.toml"), n=(40, 90), changes=small, samples=20, seeds=2, workers=workers)
+        )
+        for workers in (1, 2)
+    )
+    assert one == two
+
+
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [([5], "at least 10 training points"), ([3000], "need 6000, there are 4000")],

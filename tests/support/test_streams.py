@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import undiffuse as ud
 from undiffuse import UserError
 from undiffuse.support.streams import LARGEST_SEED, Purpose, Streams, stream
 
@@ -53,3 +54,11 @@ def test_a_sample_sees_the_same_noise_in_any_batch():
     whole, part = Streams(3).noise(5, 2), Streams(3).noise(2, 2, first=3)
     for _ in range(3):
         np.testing.assert_array_equal(whole()[3:], part())
+
+
+def test_samples_made_in_parts_are_those_made_at_once(tiny_run_path):
+    """As on several machines: each part begins with its own first sample."""
+    model = ud.Diffusion.load(tiny_run_path)
+    whole = model.sample(9, seed=4)
+    parts = [model.sample(n, seed=ud.Streams(4, first=first)) for first, n in ((0, 4), (4, 5))]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)

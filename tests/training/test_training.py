@@ -122,17 +122,21 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
         ("parent", signal.SIGINT, 130, "stopped"),
         ("parent", signal.SIGTERM, 143, "stopped"),
         ("parent", signal.SIGHUP, 129, "stopped"),
+        ("group", signal.SIGINT, 130, "stopped"),
         ("parent", signal.SIGKILL, -9, ""),
         ("worker", signal.SIGKILL, 1, "a worker process was killed"),
     ],
 )
-def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(tmp_path, victim, sent, code, words):
+def test_a_stopped_run_saves_says_how_to_go_on_and_leaves_no_process(tmp_path, victim, sent, code, words):
+    """Ctrl-C in a terminal goes to the whole group. Blocks are saved every 30 s, unless they are asked to stop."""
     (tmp_path / "c.toml").write_text(TINY.replace("epochs = 3", "epochs = 100000"))
     job = psutil.Popen(
         [sys.executable, "-m", "undiffuse", "train", "c.toml", "--workers", "2", "--out", "run"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     workers = []
     deadline = time.monotonic() + 60
@@ -140,14 +144,36 @@ def test_a_stopped_run_says_how_to_go_on_and_leaves_no_process(tmp_path, victim,
         time.sleep(0.2)
         workers = [p for p in job.children() if "popen_loky_posix" in " ".join(p.cmdline())]
     time.sleep(3)
-    os.kill(job.pid if victim == "parent" else workers[0].pid, sent)
+    if victim == "group":
+        os.killpg(job.pid, sent)
+    else:
+        os.kill(job.pid if victim == "parent" else workers[0].pid, sent)
     _, err = job.communicate(timeout=60)
     assert job.returncode == code
     assert words in err
     assert ("--resume" in err) == bool(words)
     assert "Traceback" not in err
+    saved = list((tmp_path / "run" / "weights").glob("*.partial"))
+    assert len(saved) == (2 if words == "stopped" else 0)
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive
+
+
+def test_one_process_that_is_stopped_saves_and_goes_on_to_the_same_bits(tmp_path):
+    (tmp_path / "c.toml").write_text(TINY.replace("epochs = 3", "epochs = 1500").replace("block = 4", "block = 12"))
+    words = [sys.executable, "-m", "undiffuse", "train", "c.toml", "--workers", "1", "--out"]
+    assert subprocess.run([*words, "whole"], cwd=tmp_path, stderr=subprocess.DEVNULL).returncode == 0
+    job = subprocess.Popen([*words, "cut"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (tmp_path / "cut" / ".scratch" / "passes").exists():
+        time.sleep(0.05)
+    time.sleep(1)
+    job.terminate()
+    assert job.wait(60) == 143
+    assert list((tmp_path / "cut" / "weights").iterdir()) == [tmp_path / "cut" / "weights" / "block-0001-0012.partial"]
+    assert subprocess.run([*words, "cut", "--resume"], cwd=tmp_path, stderr=subprocess.DEVNULL).returncode == 0
+    name = "weights/block-0001-0012.safetensors"
+    assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 # -- what is trained ------------------------------------------------------------------------------------------------

@@ -5,17 +5,15 @@ Commands are registered by name and loaded when they are called, so ``--help`` a
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
 from undiffuse.support.errors import FailedJobError, UserError
+from undiffuse.support.interrupts import on_signals, stop
 
 __all__ = ["app", "main"]
 
@@ -33,11 +31,13 @@ data = App(name="data", help="Data sets.")
 _COMMANDS = {
     "run": ("runs:run", "Train, sample, evaluate and report: the main job."),
     "train": ("training:train", "Train a bank into a run folder."),
+    "sweep": ("runs:sweep", "Train a run for every combination of some settings, with one table and one figure."),
     "sample": ("training:sample", "Generate samples from a trained run into a .npy file of shape (n, dim)."),
     "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
     "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),
     "presets": ("describe:presets", "List the presets."),
     "info": ("describe:info", "Describe a run folder: what it is, how far it is, what its schedule does."),
+    "check": ("describe:check", "Compare every file of a run folder with its checksum."),
     "reconstruct": ("images:reconstruct", "Diffuse held-out images to time t and bring each back several times."),
     "inpaint": ("images:inpaint", "Destroy a part of held-out images and fill it in again."),
     "uturn": ("images:uturn", "Class kept on the way to t and back, beside the exact denoisers."),
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 for a failed job, 2 for a bad argument."""
     tokens = sys.argv[1:] if argv is None else list(argv)
     try:
-        with _stopped_by_signals(), warnings.catch_warnings():
+        with on_signals(stop), warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
             app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
@@ -77,27 +77,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = error.args[0] if error.args else 130
         return _complain("stopped; what was trained is kept, and --resume goes on from there", code)
     return 0
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP stop a command as Ctrl-C does, with the exit code that shells expect of each."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(128 + number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            # A signal that is ignored stays so: that is what nohup does.
-            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _complain(message: str, code: int) -> int:

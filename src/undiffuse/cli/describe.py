@@ -1,10 +1,12 @@
-"""The commands presets, info and data fetch."""
+"""The commands presets, info, check and data fetch."""
 
 from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer
+from undiffuse.studies import check as checking
 from undiffuse.studies import fetch as fetching
 from undiffuse.studies import info as description
+from undiffuse.support.errors import FailedJobError
 
 
 def presets(*, json: Json = False) -> None:
@@ -27,6 +29,16 @@ def info(settings: description.Settings, *, json: Json = False) -> None:
         f"dim = {result.dim}, seed = {result.seed}, undiffuse {result.package_version}",
     ]
     answer(result, json, lines)
+
+
+def check(settings: checking.Settings, *, json: Json = False) -> None:
+    """Compare every file of a run folder with its checksum, and say how damaged ones are made again."""
+    result = checking.run(settings)
+    told = [each for each in result.files if each.state not in ("whole", "not checked")]
+    counted = ", ".join(f"{count} {state}" for state, count in result.counts.items())
+    answer(result, json, [*(f"{each.name}: {each.state}; {each.remedy}" for each in told), f"{result.run}: {counted}"])
+    if not result.whole:
+        raise FailedJobError(f"{result.run} has files that are damaged or missing")
 
 
 def fetch(settings: fetching.Settings = fetching.Settings(), *, json: Json = False) -> None:  # noqa: B008  frozen

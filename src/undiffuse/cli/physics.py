@@ -19,13 +19,16 @@ def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json
     """Break the symmetry of the Curie-Weiss model with its exact score; section 6 and Figure 11."""
     with progress("breaking symmetry", "sizes") as update:
         result = breaking.run(settings, update)
-    powers = result.score_errors.power
+    powers = {
+        name: measured(power, result.score_errors.power_stderr[name], 2)
+        for name, power in result.score_errors.power.items()
+    }
     lines = [
         f"beta = {result.beta:g}, h = {result.h:g}: m* = {result.m_star:.4f}",
         *(line for r in result.results for line in _breaking_lines(r)),
         f"all sizes: {_chi2(result.agreement)}",
         *(() if result.scaling is None else _scaling_lines(result.scaling)),
-        f"errors of the scores fall as N^{powers['two-state']:.2f} (two-state) and N^{powers['large-time']:.2f} (27)",
+        f"errors of the scores fall as N^({powers['two-state']}) (two-state) and N^({powers['large-time']}) (27)",
         *(result.figures or ()),
     ]
     answer(result, json, lines)

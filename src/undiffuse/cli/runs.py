@@ -1,4 +1,4 @@
-"""The commands run and evaluate."""
+"""The commands run, evaluate and sweep."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from undiffuse.cli.answers import Json, answer, measured, table
 from undiffuse.cli.training import training_lines
 from undiffuse.studies import evaluate as evaluation
 from undiffuse.studies import job
+from undiffuse.studies import sweep as grid
 from undiffuse.support.progress import progress
 
 
@@ -21,6 +22,17 @@ def evaluate(settings: evaluation.Settings, *, json: Json = False) -> None:
     with progress("sampling", "samples") as update:
         result = evaluation.run(settings, update)
     answer(result, json, measure_lines(result))
+
+
+def sweep(settings: grid.Settings, *, json: Json = False) -> None:
+    """Train a run for every combination of some settings, with one table and one figure."""
+    with progress("sweeping", "runs") as update:
+        result = grid.run(settings, update)
+    keys, names = list(result.points[0].settings), list(result.points[0].measured)
+    rows = [
+        [*point.settings.values(), *(f"{one.value:.4g}" for one in point.measured.values())] for point in result.points
+    ]
+    answer(result, json, [*table([*keys, *names], rows), *(result.figures or ())])
 
 
 def measure_lines(result: evaluation.Result) -> list[str]:

@@ -3,10 +3,10 @@
 Imported only where figures are made, since matplotlib is slow to load.
 """
 
-from undiffuse.figures.curves import bound_terms, linear_model, reconstruction_curves
+from undiffuse.figures.curves import against_setting, bound_terms, linear_model, reconstruction_curves
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
-from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials
+from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
@@ -20,6 +20,7 @@ from undiffuse.figures.weights import (
 
 __all__ = [
     "Pixels",
+    "against_setting",
     "architecture_scheme",
     "bound_terms",
     "breaking",
@@ -40,6 +41,7 @@ __all__ = [
     "process",
     "reconstruction_curves",
     "save",
+    "scaling",
     "score_differences",
     "spectra",
     "training_scheme",

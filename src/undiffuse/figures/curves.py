@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -49,6 +49,38 @@ def reconstruction_curves(curves: Mapping[str, Mapping[str, Floats]], times: Flo
         axis.set(xlabel="reconstructed from $t$", ylabel=label)
     axes[0, 0].legend(fontsize=8)
     return figure
+
+
+@styled
+def against_setting(lines: Mapping[str, Sequence[tuple[str, float, float]]], setting: str, measure: str) -> Figure:
+    """A measure against a setting, a line for each choice of the others.
+
+    ``lines`` holds ``(value of the setting, measure, standard error)`` by the name of the line. Values that are no
+    numbers stand beside one another in the order in which they first come.
+    """
+    figure, axes = panels(1, 1, 5.0, 3.4)
+    axis = axes[0, 0]
+    values = list(dict.fromkeys(value for line in lines.values() for value, _, _ in line))
+    places = _numbers(values) or list(range(len(values)))
+    at = dict(zip(values, places, strict=True))
+    for name, line in lines.items():
+        points = sorted((at[value], measured, stderr) for value, measured, stderr in line)
+        axis.errorbar(*zip(*points, strict=True), marker="o", ms=3, capsize=2, label=name)  # x, y, error of y
+    if min(places) > 0 and max(places) >= 10 * min(places):
+        axis.set_xscale("log")
+    axis.set_xticks(places, values)
+    axis.minorticks_off()
+    axis.set(xlabel=setting, ylabel=measure)
+    if len(lines) > 1:
+        axis.legend(fontsize=8)
+    return figure
+
+
+def _numbers(values: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(value) for value in values]
+    except ValueError:
+        return None
 
 
 @styled

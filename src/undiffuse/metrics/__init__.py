@@ -2,7 +2,7 @@
 
 from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
-from undiffuse.metrics.evaluate import evaluate
+from undiffuse.metrics.evaluate import evaluate, measure_names
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "energy_distance",
     "evaluate",
     "frechet_distance",
+    "measure_names",
     "memorised_share",
     "prdc",
     "sliced_wasserstein2",

@@ -9,9 +9,9 @@ strict one classifies samples.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import nn
 from undiffuse.datasets import Images
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
-from undiffuse.support.files import read_arrays, write_arrays
+from undiffuse.support.files import from_bytes, to_bytes
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.support.threads import one_torch_thread
 
@@ -108,16 +108,16 @@ class Classifier:
 
     # -- on disk ----------------------------------------------------------------------------------------------
 
-    def save(self, path: Path) -> Path:
-        """Write it as a safetensors file."""
+    def to_bytes(self) -> bytes:
+        """Content of its safetensors file."""
         arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in self.network.state_dict().items()}
         about = np.array([*self.shape, self.low, self.high, self.accuracy])
-        return write_arrays(path, arrays | {"labels": self.labels, "about": about})
+        return to_bytes(arrays | {"labels": self.labels, "about": about})
 
     @staticmethod
-    def load(path: Path) -> Classifier:
-        """Read what :meth:`save` wrote; raises UserError if it is missing or damaged."""
-        arrays = read_arrays(path)
+    def from_bytes(content: bytes) -> Classifier:
+        """Undo :meth:`to_bytes`."""
+        arrays = from_bytes(content, "the file of a classifier")
         labels, about = arrays.pop("labels").astype(np.int64), arrays.pop("about").astype(float).tolist()
         shape = int(about[0]), int(about[1])
         network = _network(shape, len(labels))
@@ -141,6 +141,8 @@ class Classifier:
 class Classifiers:
     """The two classifiers of a set of images: a plain one, for its features, and a strict one, for its votes."""
 
+    FILES: ClassVar = ("classifier-plain.safetensors", "classifier-strict.safetensors")
+
     plain: Classifier
     strict: Classifier
 
@@ -149,16 +151,14 @@ class Classifiers:
         """Train both; half a minute for the zeros and ones of MNIST on one core."""
         return Classifiers(*(Classifier.train(train, held_out, strict, seed) for strict in (False, True)))
 
-    def save(self, folder: Path) -> None:
-        """Write both into a folder."""
-        for name in ("plain", "strict"):
-            getattr(self, name).save(folder / f"classifier-{name}.safetensors")
+    def to_files(self) -> dict[str, bytes]:
+        """Content of the file of each, by its name."""
+        return dict(zip(self.FILES, (self.plain.to_bytes(), self.strict.to_bytes()), strict=True))
 
     @staticmethod
-    def load(folder: Path) -> Classifiers | None:
-        """Read both from a folder, or return None if they are not there."""
-        paths = [folder / f"classifier-{name}.safetensors" for name in ("plain", "strict")]
-        return Classifiers(*map(Classifier.load, paths)) if all(path.is_file() for path in paths) else None
+    def from_files(content: Mapping[str, bytes]) -> Classifiers:
+        """Undo :meth:`to_files`."""
+        return Classifiers(*(Classifier.from_bytes(content[name]) for name in Classifiers.FILES))
 
     def accuracies(self) -> dict[str, float]:
         """Share of held-out images that each classifies correctly, by name."""

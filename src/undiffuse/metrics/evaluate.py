@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from undiffuse.datasets import Dataset
+from undiffuse.datasets import Dataset, ImageDataset
 from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
@@ -86,6 +86,15 @@ def evaluate(
         )
         for name in results[0][0]
     }
+
+
+def measure_names(data: Dataset) -> list[str]:
+    """Names of the measures that :func:`evaluate` gives for samples of these data."""
+    names = ["w2", "sliced_w2", "energy_distance", *data.measures()]
+    if isinstance(data, ImageDataset) and len(labels := np.unique(data.images[0].labels).tolist()) > 1:
+        names += ["frechet_distance", "precision", "recall", "density", "coverage", "confident", "confident_plain"]
+        names += [*(f"share_of_{label}" for label in labels), "memorised"]
+    return names
 
 
 def _measures(data: Dataset, classifiers: Classifiers | None) -> Callable[[Floats, Floats], Numbers]:

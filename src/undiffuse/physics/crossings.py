@@ -20,7 +20,9 @@ from undiffuse.support.arrays import Floats
 FINE = 9  # times at which a curve is measured again around its crossing
 _ROUNDS = 3  # refinements at most
 _BEND = 0.3  # OU time below which curves are followed in its logarithm
+_REACH = 1.5  # half widths of a window within which a crossing of the fit counts
 _CLEAR = 4.0  # half the least width of a window, in sampling errors
+_NOISE = 2.0  # standard errors by which a curve has to be on both sides of a level to have crossed it
 _NONE = float("nan")
 
 
@@ -92,6 +94,8 @@ class Curve:
     def crossing(self, level: float, forward: ForwardProcess) -> Time:
         """Find the last time at which the curve, a monotone cubic through its points, crosses ``level``.
 
+        A curve that only its noise takes to the other side has not crossed.
+
         The error is that of the curve's height there, from the two points beside it, over its slope: diffused samples
         only. :func:`locate` goes on from here.
         """
@@ -112,9 +116,15 @@ class Curve:
         return _NONE if i is None else float(np.diff(stretched(np.array(self.tau[i : i + 2])))[0])
 
     def _last_change(self, level: float) -> int | None:
-        above = np.array(self.value) > level
-        changes = np.flatnonzero(above[1:] != above[:-1])
-        return int(changes[-1]) if changes.size else None
+        """Interval of the last change from one side to the other, each of them clear of the level's noise somewhere."""
+        height, stderr = np.array(self.value) - level, np.array(self.stderr)
+        clear = np.flatnonzero(np.abs(height) > _NOISE * stderr)
+        turns = np.flatnonzero(np.diff(np.sign(height[clear])))
+        if not turns.size:
+            return None
+        first, last = clear[turns[-1]], clear[turns[-1] + 1]
+        above = height[first : last + 1] > 0
+        return int(first + np.flatnonzero(above[1:] != above[:-1])[-1])
 
 
 @dataclass(frozen=True)
@@ -180,7 +190,7 @@ def locate(measure: Callable[[int], Measured], coarse: Curve, level: float, forw
         if (inside and (fit.settled or narrower > 0.8 * width)) or len(times) < FINE - 1:
             break
         centre, width = fit.height, narrower
-    return fit.crossing(forward)
+    return fit.crossing(forward) if fit.crosses else Crossing(NEVER, np.empty(0))
 
 
 def fine_times(forward: ForwardProcess, centre: float, width: float) -> list[int]:
@@ -201,11 +211,15 @@ def fine_times(forward: ForwardProcess, centre: float, width: float) -> list[int
 
 @dataclass(frozen=True)
 class _Fit:
-    """Crossing of the parabola through one set of times: stretched OU times of it, and of its replicas."""
+    """Crossing of the parabola through one set of times: stretched OU times of it, and of its replicas.
+
+    ``other`` is that of the cubic. Without a crossing near these times ``crosses`` is false.
+    """
 
     height: float
     other: float
     replicas: dict[str, Floats]
+    crosses: bool
 
     @staticmethod
     def of(forward: ForwardProcess, times: Sequence[int], found: Sequence[Measured], level: float) -> _Fit:
@@ -214,14 +228,12 @@ class _Fit:
         x = (heights - centre) / scale
         degree = min(2, len(times) - 1)
         values = np.array([m.value for m in found])[:, None] - level
-        height, other = (
-            centre + scale * float(_roots(x, values, d)[0]) for d in (degree, min(degree + 1, len(times) - 1))
-        )
+        root, other = (float(_roots(x, values, d)[0]) for d in (degree, min(degree + 1, len(times) - 1)))
         replicas = {
             name: centre + scale * _roots(x, np.stack([m.replicas[name] for m in found]) - level, degree)
             for name in found[0].replicas
         }
-        return _Fit(height, other, replicas)
+        return _Fit(centre + scale * root, centre + scale * other, replicas, abs(root) < _REACH)
 
     @property
     def settled(self) -> bool:
@@ -243,15 +255,15 @@ def scatter(replicas: Floats) -> float:
 
 
 def _roots(x: Floats, values: Floats, degree: int) -> Floats:
-    """Roots in [-1.5, 1.5] of polynomials fitted to the columns of ``values`` at ``x``.
+    """Roots within ``_REACH`` of 0 of polynomials fitted to the columns of ``values`` at ``x``.
 
     Of several, the nearest to the root of the straight line through the same points; that one where there is none.
     """
     slope, height = np.linalg.pinv(np.vander(x, 2)) @ values
-    straight = np.clip(-height / np.where(slope == 0, 1e-300, slope), -1.5, 1.5)
+    straight = np.clip(-height / np.where(slope == 0, 1e-300, slope), -_REACH, _REACH)
     if degree < 2:
         return np.asarray(straight)
-    grid = np.linspace(-1.5, 1.5, 301)
+    grid = np.linspace(-_REACH, _REACH, 301)
     curves = np.vander(grid, degree + 1) @ (np.linalg.pinv(np.vander(x, degree + 1)) @ values)
     low, high = curves[:-1], curves[1:]
     with np.errstate(invalid="ignore", divide="ignore"):

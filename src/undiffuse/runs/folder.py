@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
-import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,35 @@ from undiffuse.networks.bank import Bank
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
+from undiffuse.runs.guard import (
+    LARGEST_TEXT,
+    SCRATCH,
+    held,
+    holder,
+    inside,
+    new_run,
+    replace_run,
+    require_only_a_run,
+    siblings,
+)
 from undiffuse.runs.manifest import BlockEntry, Manifest, read_manifest
 from undiffuse.support.arrays import Arrays
-from undiffuse.support.errors import UserError
+from undiffuse.support.errors import FailedJobError, UserError
 from undiffuse.support.files import (
     read_arrays,
     read_limited,
+    read_sealed,
     sha256,
     sha256_of,
     to_bytes,
     write_arrays,
     write_file,
+    write_sealed,
 )
 
-_LARGEST_TEXT = 16 << 20  # bytes of a configuration or a JSON file of results
-# What commands put into a run folder. Deleting a run deletes these and refuses where there is anything else.
-_FILES = (
-    r"config\.toml|manifest\.json|reference\.safetensors|metrics\.jsonl?|bound\.json|uturn\.json|samples\.npy|"
-    r"report\.html|classifier-(?:plain|strict)\.safetensors"
-)
-_BLOCKS = r"block-\d+-\d+\.(?:safetensors|partial|state)"
-_OWN = re.compile(rf"{_FILES}|\.(?:{_FILES})\.\w+|weights|figures|analysis")  # with what a kill left half written
-_OWN_WEIGHTS = re.compile(rf"{_BLOCKS}|\.{_BLOCKS}\.\w+")
+
+class LostRunError(FailedJobError):
+    """A run is held by another process than the one that a block of it is trained for."""
 
 
 class RunFolder:
@@ -46,7 +52,8 @@ class RunFolder:
     ``config.toml`` (every setting), ``manifest.json`` (version, data fingerprint, device, and the range, sha256 and
     state of every block), ``reference.safetensors`` (mean, variances and principal axes of the training data),
     ``weights/block-*.safetensors``, ``metrics.jsonl`` (one line per time and pass), and what evaluation adds:
-    ``metrics.json``, ``samples.npy``, ``figures/``, ``report.html``.
+    ``metrics.json``, ``samples.npy``, ``figures/``, ``report.html``. Every file that is read again has its sha256 in
+    the manifest or, while it is not finished, in itself.
 
     Every file is written under another name, synced and renamed; the manifest last. A block the manifest does not
     call done does not count, whatever lies in ``weights/``. Nothing outside the folder is read, written or deleted:
@@ -99,26 +106,25 @@ class RunFolder:
         if taken and not overwrite:
             raise UserError(f"{path} exists already: continue it with --resume or replace it with --overwrite")
         if taken:
-            _require_only_a_run(path)
+            require_only_a_run(path)
         text, linear = config.to_toml().encode(), to_bytes(reference.to_arrays())
         blocks = [BlockEntry(first=first, last=last) for first, last in config.blocks()]
         manifest = Manifest(**identity, config_sha256=sha256(text), reference_sha256=sha256(linear), blocks=blocks)
-        # Complete under another name first, so that the name asked for is never half a run.
         path = path.absolute()
-        new = cls(path.with_name(f".{path.name}.{os.getpid()}.new"), config, manifest)
         try:
-            (new.path / "weights").mkdir(parents=True)
-            write_file(new.path / "config.toml", text)
-            write_file(new.path / "reference.safetensors", linear)
-            new.write_manifest()
-            if taken:
-                _replace(path, new.path)
-            else:
-                new.path.rename(path)
+            # Complete under another name first, so that the name asked for is never half a run.
+            with new_run(path) as folder:
+                new = cls(folder, config, manifest)
+                (folder / "weights").mkdir()
+                write_file(folder / "config.toml", text)
+                write_file(folder / "reference.safetensors", linear)
+                new.write_manifest()
+                if taken:
+                    replace_run(path, folder)
+                else:
+                    folder.rename(path)
         except OSError as error:
             raise UserError(f"cannot make the run folder {path}: {error.strerror}") from None
-        finally:
-            shutil.rmtree(new.path, ignore_errors=True)
         return cls(path, config, manifest)
 
     @classmethod
@@ -134,11 +140,11 @@ class RunFolder:
         """
         path = Path(path)
         if not path.is_dir():
-            aside = next(path.absolute().parent.glob(f".{path.name}.*.old"), None)
-            where = f"; one that was being replaced is left whole as {aside}" if aside else ""
+            aside = siblings(path, "old")
+            where = f"; one that was being replaced is left whole as {aside[0]}" if aside else ""
             raise UserError(f"there is no run folder {str(path)!r}{where}")
-        manifest = read_manifest(_inside(path / "manifest.json"))
-        _inside(path / "weights")
+        manifest = read_manifest(inside(path / "manifest.json"))
+        inside(path / "weights")
         if config is None:
             config = _read_config(path, manifest)
         if [(entry.first, entry.last) for entry in manifest.blocks] != config.blocks():
@@ -161,28 +167,36 @@ class RunFolder:
         """Write the manifest, atomically."""
         write_file(self.path / "manifest.json", self.manifest.to_json())
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run against a second training; raises UserError if another process has it."""
-        with _locked(self.path):
-            # With the lock no other process trains in this folder, so half-written weights are a killed one's.
-            for left in (self.path / "weights").glob(".block-*"):
-                left.unlink(missing_ok=True)
-            yield
+    def lock(self) -> AbstractContextManager[str]:
+        """Hold the run against a second training; raises UserError if another process has it.
+
+        Gives a token, by which workers that write into the run know whether it is held for them.
+        """
+        return held(self.path)
+
+    def require_holder(self, token: str) -> None:
+        """Raise a :class:`LostRunError` unless the run is held under this token of :meth:`lock`."""
+        if holder(self.path) != token:
+            raise LostRunError(f"{self.path} is no longer held by the process that this block is trained for")
+
+    def scratch_path(self, elsewhere: Path | None = None) -> Path:
+        """Where a training keeps a copy of the data for its workers; in another folder, a name of this run's own."""
+        whole = self.path.absolute()
+        return whole / SCRATCH if elsewhere is None else elsewhere.absolute() / f"undiffuse-{sha256(bytes(whole))[:12]}"
 
     # -- weights ----------------------------------------------------------------------------------------------
 
     def weights_path(self, entry: BlockEntry) -> Path:
         """Where a block's weights are."""
-        return _inside(self.path / "weights" / f"{entry.stem}.safetensors")
+        return inside(self.path / "weights" / f"{entry.stem}.safetensors")
 
     def partial_path(self, entry: BlockEntry) -> Path:
         """Where an unfinished block's weights and optimiser state are."""
-        return _inside(self.path / "weights" / f"{entry.stem}.partial")
+        return inside(self.path / "weights" / f"{entry.stem}.partial")
 
     def state_path(self, entry: BlockEntry) -> Path:
         """Where a block of a sweep leaves its training state, from which the next one continues."""
-        return _inside(self.path / "weights" / f"{entry.stem}.state")
+        return inside(self.path / "weights" / f"{entry.stem}.state")
 
     def write_block(self, entry: BlockEntry, arrays: Arrays) -> None:
         """Write a trained block; it counts once :meth:`enter_block` has put it in the manifest."""
@@ -197,12 +211,21 @@ class RunFolder:
 
     def write_partial(self, entry: BlockEntry, arrays: Arrays) -> None:
         """Write the state of an unfinished block."""
-        write_arrays(self.partial_path(entry), arrays)
+        write_sealed(self.partial_path(entry), arrays, self.manifest.identity)
 
     def read_partial(self, entry: BlockEntry) -> Arrays | None:
-        """State of an unfinished block, or None if there is none."""
+        """State of an unfinished block, or None if there is none; UserError if it is damaged or another run's."""
         path = self.partial_path(entry)
-        return read_arrays(path) if path.exists() else None
+        return read_sealed(path, self.manifest.identity) if path.exists() else None
+
+    def read_state(self, entry: BlockEntry) -> Arrays:
+        """Training state that a block of a sweep left; UserError if it is missing, damaged or another run's."""
+        return read_sealed(self.state_path(entry), self.manifest.identity)
+
+    def is_whole(self, entry: BlockEntry) -> bool:
+        """Whether the weights of a done block are those that were written."""
+        path = self.weights_path(entry)
+        return path.is_file() and sha256_of(path) == entry.sha256
 
     def read_record(self, entry: BlockEntry) -> Arrays:
         """Read what a done block's training recorded, without its weights: times, passes and errors."""
@@ -218,7 +241,7 @@ class RunFolder:
         UserError
             If its file is missing or damaged.
         """
-        path = _inside(self.path / "reference.safetensors")
+        path = inside(self.path / "reference.safetensors")
         check_sha256(path, self.manifest.reference_sha256)
         return GaussianDenoiser.from_arrays(self.config.forward(), read_arrays(path))
 
@@ -244,27 +267,49 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a text file of the run, atomically."""
-        return write_file(_inside(self.path / name), text.encode())
+        return write_file(inside(self.path / name), text.encode())
 
-    def write_json(self, name: str, content: Any) -> Path:
-        """Write a JSON file of the run, atomically."""
-        return self.write_text(name, json.dumps(content, indent=1) + "\n")
+    def keep(self, results: Mapping[str, bytes]) -> None:
+        """Write results that later commands read, all of them or none, and enter their checksums in the manifest.
 
-    def read_json(self, name: str) -> Any:
-        """Read a JSON file of the run, or return None if it is not there.
+        A folder that cannot be written to stays as it is, with a warning.
+        """
+        if not os.access(self.path, os.W_OK):
+            warnings.warn(f"{self.path} cannot be written to: {', '.join(results)} not kept", stacklevel=2)
+            return
+        with held(self.path, wait=True):
+            # Out of the manifest, written, and in again: after a kill in between, what is there does not count.
+            self._enter_results(dict.fromkeys(results))
+            for name, content in results.items():
+                write_file(inside(self.path / name), content)
+            self._enter_results({name: sha256(content) for name, content in results.items()})
+
+    def _enter_results(self, sums: Mapping[str, str | None]) -> None:
+        current = read_manifest(inside(self.path / "manifest.json"))
+        both = {**current.results, **sums}
+        current.results = {name: found for name, found in both.items() if found is not None}
+        write_file(self.path / "manifest.json", current.to_json())
+        self.manifest.results = current.results
+
+    def kept(self, name: str) -> bytes | None:
+        """Return the content of a result, or None if the run has none of that name.
 
         Raises
         ------
         UserError
-            If it is damaged.
+            If it is missing or is not what was written.
         """
-        path = _inside(self.path / name)
-        if not path.exists():
+        expected = self.manifest.results.get(name)
+        if expected is None:
             return None
-        try:
-            return json.loads(read_limited(path, _LARGEST_TEXT).decode("utf-8"))
-        except (ValueError, RecursionError):
-            raise UserError(f"{path} is damaged: it is not JSON") from None
+        path = inside(self.path / name)
+        check_sha256(path, expected)
+        return path.read_bytes()
+
+    def kept_json(self, name: str) -> Any:
+        """Return the content of a result in JSON, or None if the run has none of that name; see :meth:`kept`."""
+        content = self.kept(name)
+        return None if content is None else json.loads(content)
 
 
 class StoredBlock:
@@ -285,69 +330,6 @@ class StoredBlock:
         return Weights(**{name: self._file.get_slice(name)[i] for name in Weights.NAMES})
 
 
-def check_sha256(path: Path, expected: str | None) -> None:
-    """Raise a :class:`UserError` unless a file is there and has the sha256 that the manifest says."""
-    if not path.is_file():
-        raise UserError(f"{path} is missing")
-    if sha256_of(path) != expected:
-        raise UserError(f"{path} is damaged: its sha256 is not the one in the manifest")
-
-
-def _read_config(path: Path, manifest: Manifest) -> Config:
-    try:
-        content = read_limited(_inside(path / "config.toml"), _LARGEST_TEXT)
-    except FileNotFoundError:
-        raise UserError(f"{path} is not a run folder: it has no config.toml") from None
-    if manifest.config_sha256 != sha256(content):
-        raise UserError(f"{path}/config.toml is not the file this run was made with")
-    return configuration.loads(content.decode("utf-8"), f"{path}/config.toml")
-
-
-# -- files --------------------------------------------------------------------------------------------------------
-
-
-def _inside(path: Path) -> Path:
-    """Return the path of something in a run folder, unless it is a link, which may lead anywhere."""
-    if path.is_symlink():
-        raise UserError(f"{path} is a link: a run folder holds its files themselves")
-    return path
-
-
-def _require_only_a_run(path: Path) -> None:
-    """Raise a :class:`UserError` unless a folder is a run, of any format, and holds nothing that is not a run's."""
-    leaves_alone = "so --overwrite leaves it alone; choose another --out"
-    if path.is_symlink() or not path.is_dir():
-        raise UserError(f"{path} is not a run folder, {leaves_alone}")
-    try:
-        manifest = json.loads(read_limited(path / "manifest.json", _LARGEST_TEXT).decode("utf-8"))
-        text = read_limited(path / "config.toml", _LARGEST_TEXT)
-    except (OSError, ValueError, RecursionError):
-        raise UserError(f"{path} is not a run folder, {leaves_alone}") from None
-    # Manifests of both formats hold the checksum of the configuration beside them; other programs' do not.
-    if not isinstance(manifest, dict) or manifest.get("config_sha256") != sha256(text):
-        raise UserError(f"{path} is not a run folder, {leaves_alone}")
-    foreign = [entry.name for entry in path.iterdir() if not _OWN.fullmatch(entry.name) or entry.is_symlink()]
-    if (path / "weights").is_dir():
-        inside = (path / "weights").iterdir()
-        foreign += [f"weights/{e.name}" for e in inside if not _OWN_WEIGHTS.fullmatch(e.name) or e.is_symlink()]
-    if foreign:
-        named = ", ".join(sorted(foreign)[:3])
-        raise UserError(f"{path} holds {named}, which no command put there: move it away, or choose another --out")
-
-
-def _replace(path: Path, new: Path) -> None:
-    """Put a new run in the place of an old one: the old one steps aside whole and is deleted last."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.old")
-    with _locked(path):
-        path.rename(aside)
-        try:
-            new.rename(path)
-        except OSError:
-            aside.rename(path)
-            raise
-        shutil.rmtree(aside)
-
-
 def _open_arrays(path: Path) -> Any:
     """Open a safetensors file to read parts of it."""
     import safetensors
@@ -360,20 +342,27 @@ def _open_arrays(path: Path) -> Any:
         raise UserError(f"{path} is damaged: {error}") from None
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an advisory lock on a folder; released by the system when the process ends, however it ends."""
+def has_config(path: str | Path, config: Config) -> bool:
+    """Whether a folder is a run that was made with this configuration, by its manifest alone."""
+    path = Path(path)
+    return path.is_dir() and read_manifest(inside(path / "manifest.json")).config_sha256 == sha256(
+        config.to_toml().encode()
+    )
+
+
+def check_sha256(path: Path, expected: str | None) -> None:
+    """Raise a :class:`UserError` unless a file is there and has the sha256 that the manifest says."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing")
+    if sha256_of(path) != expected:
+        raise UserError(f"{path} is damaged: its sha256 is not the one in the manifest")
+
+
+def _read_config(path: Path, manifest: Manifest) -> Config:
     try:
-        import fcntl
-    except ImportError:  # Windows has no such lock: a second training in the folder is not noticed there
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is training in {path}") from None
-        yield
-    finally:
-        os.close(descriptor)
+        content = read_limited(inside(path / "config.toml"), LARGEST_TEXT)
+    except FileNotFoundError:
+        raise UserError(f"{path} is not a run folder: it has no config.toml") from None
+    if manifest.config_sha256 != sha256(content):
+        raise UserError(f"{path}/config.toml is not the file this run was made with")
+    return configuration.loads(content.decode("utf-8"), f"{path}/config.toml")

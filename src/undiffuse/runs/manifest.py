@@ -7,19 +7,31 @@ other files.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from undiffuse.runs.config import Block
 from undiffuse.support.errors import UserError
-from undiffuse.support.files import Sha256, read_limited
+from undiffuse.support.files import Sha256, json_bytes, read_limited
 
 FORMAT = 2  # 2: random streams keyed by length, axes largest first, file names derived from ranges
 _LARGEST = 64 << 20  # bytes; a manifest of 10,000 blocks has 2 MB
 
 Digest = Annotated[Sha256, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[int, Field(ge=1, le=10_000_000)]
+# Files that evaluation adds to a run and later commands read.
+RESULTS = (
+    "metrics.json",
+    "bound.json",
+    "uturn.json",
+    "samples.npy",
+    "classifier-plain.safetensors",
+    "classifier-strict.safetensors",
+)
+ResultName = Annotated[str, Field(pattern=f"^({'|'.join(map(re.escape, RESULTS))})$")]
 
 
 class _Strict(BaseModel):
@@ -44,6 +56,11 @@ class BlockEntry(_Strict):
     sha256: Digest | None = None
 
     @property
+    def block(self) -> Block:
+        """Its range of times."""
+        return Block(self.first, self.last)
+
+    @property
     def stem(self) -> str:
         """Name of its files, without what follows the dot."""
         return f"block-{self.first:04d}-{self.last:04d}"
@@ -52,7 +69,7 @@ class BlockEntry(_Strict):
 class Manifest(_Strict):
     """What a run is: the program and version that made it, its data and configuration, and every block.
 
-    Only ``training_seconds`` and the entries of ``blocks`` change while it is trained.
+    Only ``training_seconds`` and the entries of ``blocks`` change while it is trained, and ``results`` afterwards.
 
     Attributes
     ----------
@@ -65,6 +82,8 @@ class Manifest(_Strict):
     engine : {"kernel", "torch", "kernel+torch"}
     training_seconds : float
     blocks : list of BlockEntry
+    results : dict of str
+        sha256 of the files that evaluation has added and later commands read, by name.
     """
 
     program: Literal["undiffuse"] = "undiffuse"
@@ -78,10 +97,16 @@ class Manifest(_Strict):
     engine: Annotated[str, Field(pattern="^(kernel|torch|kernel\\+torch)$")]
     training_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     blocks: list[BlockEntry]
+    results: dict[ResultName, Digest] = {}
+
+    @property
+    def identity(self) -> str:
+        """What makes the weights of two runs different: the key of their unfinished files."""
+        return " ".join((self.config_sha256, self.data_sha256, self.reference_sha256, self.device, self.engine))
 
     def to_json(self) -> bytes:
         """Content of ``manifest.json``."""
-        return (json.dumps(self.model_dump(exclude_none=True), indent=1) + "\n").encode()
+        return json_bytes(self.model_dump(exclude_none=True))
 
 
 def read_manifest(path: Path) -> Manifest:

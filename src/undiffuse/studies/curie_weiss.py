@@ -14,18 +14,18 @@ from cyclopts import Parameter
 from undiffuse import figures as drawing
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
-from undiffuse.figures.physics import scaling as scaling_figure
 from undiffuse.physics.agreement import Agreement
 from undiffuse.physics.breaking import Breaking, Walk, symmetry_breaking
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
 from undiffuse.physics.scaling import SIZES, Scaling, large_enough, scaling, walk_to_crossing
 from undiffuse.studies.keep import Kept, keep
-from undiffuse.studies.options import Numbers
+from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Numbers
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
+from undiffuse.support.stats import stderr, straight_line
 from undiffuse.support.streams import Purpose, stream
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class Settings:
         Number of times at which they are compared.
     out : path, optional
         Folder for the figures and summary.json; files of the same names are replaced.
+    workers : int
+        Worker processes, each with a size of its own; one walks on all cores.
+    backend : BackendOptions
     seed : int
         Seed of all noise.
     """
@@ -63,6 +66,8 @@ class Settings:
     walkers: int = 800
     points: int = 8
     out: Path | None = None
+    workers: int = 1
+    backend: BackendOptions = DEFAULT_BACKEND
     seed: int = 0
 
 
@@ -76,13 +81,14 @@ class ScoreErrors(results.Result):
         Numbers of spins.
     rms : dict
         Errors at each, by method.
-    power : dict
-        Exponent in N of the errors, by method.
+    power, power_stderr : dict
+        Exponent in N of the errors and its standard error (scatter over configurations), by method.
     """
 
     N: tuple[int, ...]
     rms: Mapping[str, list[float]]
     power: Mapping[str, float]
+    power_stderr: Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +150,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         model.require_two_states()
     start = time.monotonic()
     errors = score_errors(beta, h, seed=seed)
-    found = []
-    for i, model in enumerate(models):
-        found.append(symmetry_breaking(model, n=settings.walkers, points=settings.points, seed=seed))
-        on_progress(i + 1, len(models))
+    calls = [(model, None, settings.walkers, settings.points, seed) for model in models]
+    found = settings.backend.build().map(symmetry_breaking, calls, settings.workers, on_progress)
     fit = finite_size_scaling(settings, {r.N: r.walk for r in found})
     deviations = np.concatenate([curve.deviations for r in found for curve in (r.binder, r.cloning, r.uturn)])
     result = Result(
@@ -178,8 +182,10 @@ def finite_size_scaling(settings: Settings, walks: Mapping[int, Walk]) -> Scalin
     """
     models = [CurieWeiss(N, settings.beta, settings.field) for N in sorted({*SIZES, *settings.spins})]
     missing = [m for m in models if m.N not in walks and max(settings.spins) > m.N and large_enough(m)]
-    made = {m.N: walk_to_crossing(m, settings.walkers, settings.seed) for m in missing}
-    return scaling(models, {**walks, **made}, settings.walkers, settings.seed)
+    calls = [(model, settings.walkers, settings.seed) for model in missing]
+    made = settings.backend.build().map(walk_to_crossing, calls, settings.workers)
+    walked = {**walks, **{model.N: walk for model, walk in zip(missing, made, strict=True)}}
+    return scaling(models, walked, settings.walkers, settings.seed)
 
 
 def score_errors(
@@ -200,7 +206,7 @@ def score_errors(
         Configurations of each.
     seed : int
     """
-    errors: dict[str, list[float]] = {method: [] for method in _APPROXIMATIONS}
+    squares: dict[str, list[Floats]] = {method: [] for method in _APPROXIMATIONS}
     smallest = CurieWeiss(min(sizes), beta, h)
     require(
         smallest.N * smallest.m_star**2 > 8, f"beta = {beta:g} is too near 1 to compare scores at {smallest.N} spins"
@@ -214,9 +220,19 @@ def score_errors(
         exact = CurieWeissDenoiser(forward, model).spin_means(x, 1)
         for method in _APPROXIMATIONS:
             other = CurieWeissDenoiser(forward, model, method).spin_means(x, 1)
-            errors[method].append(float(np.sqrt(np.mean((other - exact) ** 2))))
-    powers = {name: float(np.polyfit(np.log(sizes), np.log(values), 1)[0]) for name, values in errors.items()}
-    return ScoreErrors(tuple(sizes), errors, powers)
+            squares[method].append(np.mean((other - exact) ** 2, axis=1))
+    means = {name: np.array([each.mean() for each in values]) for name, values in squares.items()}
+    # The logarithm of a root has half the relative error of what is under it.
+    relative = {
+        name: np.array([stderr(each) for each in values]) / (2 * means[name]) for name, values in squares.items()
+    }
+    lines = {name: straight_line(np.log(sizes), np.log(means[name]) / 2, relative[name]) for name in squares}
+    return ScoreErrors(
+        tuple(sizes),
+        {name: np.sqrt(mean).tolist() for name, mean in means.items()},
+        {name: slope for name, (slope, _) in lines.items()},
+        {name: error for name, (_, error) in lines.items()},
+    )
 
 
 # -- figures ----------------------------------------------------------------------------------------------------------
@@ -231,7 +247,7 @@ def figures(result: Result) -> dict[str, Figure]:
         "symmetry_breaking": drawing.breaking(result.results, smooth),
         "outcomes": drawing.outcomes(result.results, [(m.sums / m.N, np.exp(m.log_law)) for m in models]),
     }
-    return made if result.scaling is None else made | {"scaling": scaling_figure(result.scaling)}
+    return made if result.scaling is None else made | {"scaling": drawing.scaling(result.scaling)}
 
 
 def figure_11(model: CurieWeiss) -> Figure:

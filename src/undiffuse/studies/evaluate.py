@@ -19,7 +19,7 @@ from undiffuse.studies.options import DEFAULT_SAMPLER, SamplerOptions
 from undiffuse.studies.sample import draw
 from undiffuse.support import results
 from undiffuse.support.errors import require
-from undiffuse.support.files import write_array
+from undiffuse.support.files import json_bytes, npy_bytes
 from undiffuse.support.progress import OnProgress, silent
 
 _KEPT = 1_000  # samples kept in the run folder
@@ -130,9 +130,13 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         sampling_seconds=round(sampled - start, 2),
         metrics_seconds=round(time.monotonic() - sampled, 2),
     )
-    write_array(opened.path / "samples.npy", x[:_KEPT], overwrite=True)
-    opened.folder.write_json("bound.json", {name: b.as_dict() for name, b in bounds.items()})
-    opened.folder.write_json("metrics.json", result.as_dict())
+    opened.folder.keep(
+        {
+            "samples.npy": npy_bytes(x[:_KEPT]),
+            "bound.json": json_bytes({name: b.as_dict() for name, b in bounds.items()}),
+            "metrics.json": json_bytes(result.as_dict()),
+        }
+    )
     return result
 
 

@@ -157,7 +157,7 @@ def _of_images(opened: OpenRun) -> bool:
 
 
 def _has(name: str) -> Callable[[OpenRun], bool]:
-    return lambda opened: opened.folder.read_json(name) is not None
+    return lambda opened: opened.folder.kept_json(name) is not None
 
 
 # -- samples ----------------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def inpainting_rows(opened: OpenRun) -> Figure:
 )
 def reconstruction_curves(opened: OpenRun) -> Figure:
     """Curves that ``undiffuse uturn`` left in the folder."""
-    turns = opened.folder.read_json("uturn.json")
+    turns = opened.folder.kept_json("uturn.json")
     curves = {name: {key: np.array(v) for key, v in c.items()} for name, c in turns["curves"].items()}
     return drawing.reconstruction_curves(curves, np.array(turns["t"]))
 
@@ -323,7 +323,7 @@ def loss_against_time(opened: OpenRun, points: int = 60) -> Figure:
 )
 def bound_terms(opened: OpenRun) -> Figure:
     """Terms that ``undiffuse evaluate`` left in the folder."""
-    bounds = opened.folder.read_json("bound.json")
+    bounds = opened.folder.kept_json("bound.json")
     terms = {name: np.array(b["per_t"]) for name, b in bounds.items()}
     return drawing.bound_terms(terms, {name: _total(b) for name, b in bounds.items()})
 

@@ -9,7 +9,7 @@ points: the Gaussian ones, which know mean and covariance, and the empirical one
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -23,9 +23,19 @@ from undiffuse.metrics.features import memorised_share
 from undiffuse.model import Diffusion, fit
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
-from undiffuse.studies.options import DEFAULT_SAMPLER, Changes, IdxFolder, Numbers, SamplerOptions, all_changes
+from undiffuse.studies.options import (
+    DEFAULT_BACKEND,
+    DEFAULT_SAMPLER,
+    BackendOptions,
+    Changes,
+    IdxFolder,
+    Numbers,
+    SamplerOptions,
+    all_changes,
+)
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
+from undiffuse.support.backend import LOCAL
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import share_stderr, stderr, straight_line
@@ -59,7 +69,8 @@ class Settings:
         Samples compared.
     sampler : SamplerOptions
     workers : int, optional
-        Worker processes; one per core by default.
+        Worker processes, each with a pair of its own, or with blocks of a single one; one per core by default.
+    backend : BackendOptions
     seed : int
         Seed of the splits, of the trainings and of the samples.
     """
@@ -74,6 +85,7 @@ class Settings:
     samples: int = 500
     sampler: SamplerOptions = DEFAULT_SAMPLER
     workers: int | None = None
+    backend: BackendOptions = DEFAULT_BACKEND
     seed: int = 0
 
 
@@ -163,17 +175,20 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     require(2 * max(sizes) <= len(x), f"{max(sizes)} points for each twin need {2 * max(sizes)}, there are {len(x)}")
     require(samples >= 2, f"samples = {samples}: wanted at least two")
     require(settings.seeds >= 1, f"seeds = {settings.seeds}: wanted at least one pair")
-    found: list[Twins] = []
-    widths = settings.hidden or (config.network.hidden,)
-    total = len(sizes) * len(widths) * settings.seeds
-    for n in sizes:
-        for width in widths:
-            adapted = _adapted(config, len(x), n, width)
-            pairs = []
-            for replicate in range(settings.seeds):
-                pairs.append(_pair(settings, adapted, x, n, replicate))
-                on_progress(len(found) * settings.seeds + len(pairs), total)
-            found.append(_summed_up(n, width, pairs))
+    widths, backend = settings.hidden or (config.network.hidden,), settings.backend.build()
+    kinds = [(n, width) for n in sizes for width in widths]
+    total = len(kinds) * settings.seeds
+    # Several pairs share the workers out among themselves; one alone shares out its blocks.
+    within = settings.workers if total == 1 and backend == LOCAL else 1
+    calls = [
+        (replace(settings, workers=within), _adapted(config, len(x), n, width), n, replicate)
+        for n, width in kinds
+        for replicate in range(settings.seeds)
+    ]
+    pairs = backend.map(_pair, calls, settings.workers, on_progress)
+    found = [
+        _summed_up(n, width, pairs[k * settings.seeds : (k + 1) * settings.seeds]) for k, (n, width) in enumerate(kinds)
+    ]
     powers = {width: _powers([t for t in found if t.hidden == width]) for width in widths} if len(sizes) >= 3 else None
     return Result(settings.preset, samples, settings.seed, tuple(found), powers)
 
@@ -215,9 +230,9 @@ class _Pair:
     samples: int
 
 
-def _pair(settings: Settings, config: Config, x: Floats, n: int, replicate: int) -> _Pair:
+def _pair(settings: Settings, config: Config, n: int, replicate: int) -> _Pair:
     """Train two banks on disjoint sets of ``n`` points, each from a seed of its own, and compare what they draw."""
-    shuffled = stream(settings.seed, Purpose.SPLIT, replicate).permutation(x)
+    shuffled = stream(settings.seed, Purpose.SPLIT, replicate).permutation(datasets.load(config).train)
     halves = [shuffled[k * n : (k + 1) * n] for k in (0, 1)]
     banks: list[Diffusion] = []
     for twin, half in enumerate(halves):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,8 +150,14 @@ class OpenRun:
         """
         from undiffuse.metrics.classifiers import Classifiers  # torch is slow to load, and only images need it
 
-        found = Classifiers.load(self.path)
-        if found is None:
-            found = Classifiers.train(*self.images, self.config.seed)
-            found.save(self.path)
+        try:
+            files = {name: self.folder.kept(name) for name in Classifiers.FILES}
+        except UserError as error:
+            warnings.warn(f"{error}: both classifiers are trained again", stacklevel=2)
+            files = {}
+        whole = {name: content for name, content in files.items() if content is not None}
+        if len(whole) == len(Classifiers.FILES):
+            return Classifiers.from_files(whole)
+        found = Classifiers.train(*self.images, self.config.seed)
+        self.folder.keep(found.to_files())
         return found

@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from undiffuse.diffusion.samplers import SAMPLERS, Sampler, Variance
+from undiffuse.support.backend import Backend, BackendName
 
 N = Annotated[int, Parameter(alias="-n")]
 Flag = Annotated[bool, Parameter(negative=())]
@@ -54,3 +55,31 @@ class SamplerOptions:
 
 
 DEFAULT_SAMPLER = SamplerOptions()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BackendOptions:
+    """Where independent pieces of work run.
+
+    Attributes
+    ----------
+    backend : {"local", "dask"}
+        Processes of this machine, or Dask workers: without a scheduler, a cluster is started on this machine.
+    scheduler : str, optional
+        Address of a running Dask scheduler, such as tcp://node1:8786.
+    scheduler_file : path, optional
+        File in which a running Dask scheduler left its address.
+    """
+
+    _: KW_ONLY
+    backend: BackendName = "local"
+    scheduler: str | None = None
+    scheduler_file: Path | None = None
+
+    def build(self) -> Backend:
+        """Return the backend they describe."""
+        return Backend(self.backend, self.scheduler, self.scheduler_file)
+
+
+DEFAULT_BACKEND = BackendOptions()

@@ -38,7 +38,7 @@ def write(opened: OpenRun, captions: Mapping[str, str]) -> Path:
         config=opened.config,
         toml=opened.config.to_toml(),
         training=train.summary(opened),
-        evaluation=opened.folder.read_json("metrics.json"),
+        evaluation=opened.folder.kept_json("metrics.json"),
         measures=_MEASURES,
         schedule=opened.config.forward().schedule.end(),
         forward=opened.config.forward(),

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from undiffuse import datasets
 from undiffuse.runs import config as configuration
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import Changes, Flag, IdxFolder, all_changes
+from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, all_changes
 from undiffuse.support import results
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
@@ -43,6 +43,9 @@ class Settings:
         Worker processes; one per core by default.
     data : path, optional
         Folder of IDX files (.gz or not) to take the digits from; for image presets.
+    backend : BackendOptions
+    scratch : path, optional
+        Folder that all workers reach, for a copy of the data while it trains; the run folder by default.
     """
 
     preset: str
@@ -55,6 +58,8 @@ class Settings:
     device: DeviceName = "auto"
     workers: int | None = None
     data: IdxFolder = None
+    backend: BackendOptions = DEFAULT_BACKEND
+    scratch: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,13 @@ def train(settings: Settings, on_progress: OnProgress = silent) -> OpenRun:
         settings.out or Path("runs") / Path(settings.preset).stem,
         resume=settings.resume,
         overwrite=settings.overwrite,
-        execution=Execution(settings.device, settings.workers, on_progress=on_progress),
+        execution=Execution(
+            settings.device,
+            settings.workers,
+            on_progress=on_progress,
+            backend=settings.backend.build(),
+            scratch=settings.scratch,
+        ),
     )
     return OpenRun(folder, data)
 

@@ -14,7 +14,7 @@ from undiffuse.metrics.reconstruction import score
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import Flag, N, Numbers, SamplerOptions
 from undiffuse.support import results
-from undiffuse.support.files import check_output, write_json
+from undiffuse.support.files import check_output, json_bytes, write_json
 from undiffuse.support.progress import OnProgress, counter, silent
 
 
@@ -122,7 +122,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         out=None if settings.out is None else str(settings.out),
     )
     content = {key: value for key, value in result.as_dict().items() if key != "out"}
-    opened.folder.write_json("uturn.json", content)
+    opened.folder.keep({"uturn.json": json_bytes(content)})
     if settings.out is not None:
         write_json(settings.out, content, settings.overwrite)
     return result

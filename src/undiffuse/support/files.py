@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import json
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from undiffuse.support.arrays import Arrays
 from undiffuse.support.errors import UserError, require
+from undiffuse.support.locks import is_dead, lock
 
 Sha256 = str  # in hexadecimal
+UNFINISHED = ".unfinished"  # ending of a file that is being written
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -32,11 +35,13 @@ def write_file(path: Path, content: bytes) -> Path:
         If it cannot be written.
     """
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        clear_unfinished(path.parent, path.name)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     try:
         with os.fdopen(handle, "wb") as file:
+            lock(handle)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -49,6 +54,13 @@ def write_file(path: Path, content: bytes) -> Path:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
         raise
     return path
+
+
+def clear_unfinished(folder: Path, name: str | None = None) -> None:
+    """Remove what a killed process left half written in a folder, of files of one name or of all."""
+    for path in folder.glob(f".{'*' if name is None else glob.escape(name)}.????????{UNFINISHED}"):
+        if path.is_file() and is_dead(path):
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -89,15 +101,24 @@ def write_npz(path: str | Path, arrays: dict[str, NDArray[Any]], overwrite: bool
 
 def write_array(path: str | Path, array: NDArray[Any], overwrite: bool) -> Path:
     """Write a ``.npy`` file atomically; refuse one that exists unless ``overwrite``."""
-    path = check_output(path, overwrite)
+    return write_file(check_output(path, overwrite), npy_bytes(array))
+
+
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """Content of the ``.npy`` file of an array."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    return write_file(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def write_json(path: str | Path, content: Any, overwrite: bool) -> Path:
     """Write a JSON file atomically; refuse one that exists unless ``overwrite``."""
-    return write_file(check_output(path, overwrite), (json.dumps(content, indent=1) + "\n").encode())
+    return write_file(check_output(path, overwrite), json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """Content of a JSON file."""
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def to_bytes(arrays: Arrays) -> bytes:
@@ -111,6 +132,16 @@ def to_bytes(arrays: Arrays) -> bytes:
 def write_arrays(path: Path, arrays: Arrays) -> Path:
     """Write named arrays as a safetensors file, whole or not at all."""
     return write_file(path, to_bytes(arrays))
+
+
+def write_sealed(path: Path, arrays: Arrays, key: str) -> Path:
+    """Write named arrays with a checksum of them and of ``key``, which says whose they are."""
+    content = to_bytes(arrays)
+    return write_file(path, _seal(content, key) + content)
+
+
+def _seal(content: bytes, key: str) -> bytes:
+    return hashlib.sha256(key.encode() + content).digest()
 
 
 def make_folder(path: Path) -> Path:
@@ -191,6 +222,14 @@ def check_memory(needed: int, what: str) -> None:
     )
 
 
+def in_bytes(count: float) -> str:
+    """Number of bytes in the unit that suits it, such as 1.4 GB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 1e3 * size else f"{count / size:.0f} {unit}"
+    return f"{count:.0f} bytes"
+
+
 def total_memory() -> int | None:
     """Bytes of memory of this machine, or None where the system does not say."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
@@ -204,16 +243,41 @@ def read_arrays(path: Path) -> Arrays:
     UserError
         If it is missing or damaged.
     """
+    return from_bytes(_content(path), str(path))
+
+
+def read_sealed(path: Path, key: str) -> Arrays:
+    """Read what :func:`write_sealed` wrote with the same key.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged, or was written with another key.
+    """
+    content = _content(path)
+    size = hashlib.sha256().digest_size
+    seal, arrays = content[:size], content[size:]
+    require(seal == _seal(arrays, key), f"{path} is damaged, or belongs to another run")
+    return from_bytes(arrays, str(path))
+
+
+def from_bytes(content: bytes, where: str) -> Arrays:
+    """Named arrays from the content of a safetensors file; UserError names it if it is damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        arrays: Arrays = load(path.read_bytes())
+        arrays: Arrays = load(content)
+    except SafetensorError as error:
+        raise UserError(f"{where} is damaged: {error}") from None
+    return arrays
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-    return arrays
 
 
 def sha256(content: bytes) -> Sha256:

@@ -129,6 +129,8 @@ class Streams:
         axes. ``"data"``: the variables of the data (pixels), alike for every denoiser, at the price of a product with
         a ``(dim, dim)`` matrix in each step. An array: its orthonormal columns, such as the principal axes of one data
         set for the banks of several.
+    first : int
+        Index of the first sample; samples made in parts, here or elsewhere, are those made at once.
 
     Examples
     --------
@@ -147,10 +149,12 @@ class Streams:
     purpose: Purpose = Purpose.SAMPLE
     key: tuple[int, ...] = ()
     axes: Literal["own", "data"] | Floats = "own"
+    first: int = 0
 
     def noise(self, n: int, dim: int, first: int = 0) -> SampleNoise:
-        """Return the noise of samples ``first .. first + n - 1``, along these axes."""
-        return SampleNoise([stream(self.seed, self.purpose, *self.key, first + i) for i in range(n)], dim)
+        """Return the noise of ``n`` samples from the ``first`` after this one's own first, along these axes."""
+        start = self.first + first
+        return SampleNoise([stream(self.seed, self.purpose, *self.key, start + i) for i in range(n)], dim)
 
     def turn(self, own: Floats | None, dim: int) -> Floats | None:
         """Matrix that takes the noise to ``own`` axes (None for the data's), or None where they are these.

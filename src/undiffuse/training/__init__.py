@@ -1,7 +1,7 @@
 """Training: a configuration cut into blocks of times, each block trained on its own."""
 
+from undiffuse.support.executors import WorkerError
 from undiffuse.training.execution import Execution
 from undiffuse.training.trainer import Overfit, final_errors, run_errors, train_bank, train_run
-from undiffuse.training.workers import WorkerError
 
 __all__ = ["Execution", "Overfit", "WorkerError", "final_errors", "run_errors", "train_bank", "train_run"]

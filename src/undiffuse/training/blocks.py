@@ -14,6 +14,7 @@ from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.runs.config import Block, Config, TrainingSection
 from undiffuse.support.arrays import Arrays, Float32, Floats
 from undiffuse.support.errors import UserError
+from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.training import engines
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
@@ -135,6 +136,7 @@ class BlockTrainer:
         save: Callable[[Arrays], None] | None = None,
         save_every: float = 30.0,
         on_pass: Callable[[int], None] = lambda networks: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> Progress:
         """Train the whole block, or what is left of it.
 
@@ -150,6 +152,13 @@ class BlockTrainer:
             Least time between such calls, in seconds.
         on_pass : callable, optional
             Called after each pass with the number of networks it trained; at the start, with the passes already made.
+        stopping : callable
+            Asked after each pass whether to stop there.
+
+        Raises
+        ------
+        StoppedError
+            If it is to stop; the block has been saved as it is.
         """
         progress = Progress.from_arrays(saved) if saved else Progress()
         progress.state = before
@@ -183,9 +192,12 @@ class BlockTrainer:
                 train = np.column_stack([train, _apply(to_train_error, error)])
                 held_out = np.column_stack([held_out, _apply(to_held_out_error, test_error)])
                 on_pass(len(group))
-                if save and time.monotonic() - last_save > save_every:
+                stop = stopping()
+                if save and (stop or time.monotonic() - last_save > save_every):
                     save(progress.to_arrays() | _pack_unfinished(engine.states(), train, held_out))
                     last_save = time.monotonic()
+                if stop:
+                    raise StoppedError("training was asked to stop")
             for t, state, a, b in zip(group, engine.states(), train, held_out, strict=True):
                 if not np.isfinite(a[-1]) or not all(np.isfinite(w).all() for w in state.weights.arrays().values()):
                     raise UserError(f"training diverged at t = {t}: lower training.learning_rate")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from undiffuse.runs.config import Config
+from undiffuse.support.backend import LOCAL, Backend, processes
 from undiffuse.support.errors import UserError, one_of, require
 from undiffuse.support.progress import OnProgress, silent
-from undiffuse.support.threads import cores
 from undiffuse.training import engines
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -29,16 +31,23 @@ class Execution:
         Seconds between saves of a block that is not finished, in a run folder.
     on_progress : callable
         Called with the number of passes over the data made and their total number.
+    backend : Backend
+        Processes of this machine, or Dask workers; these train run folders, which they must reach by the same path.
+    scratch : path, optional
+        Folder that all workers reach, for a copy of the data while a run is trained; the run folder by default.
     """
 
     device: DeviceName = "auto"
     workers: int | None = None
     save_every: float = 30.0
     on_progress: OnProgress = silent
+    backend: Backend = LOCAL
+    scratch: Path | None = None
 
     def __post_init__(self) -> None:
         require(self.workers is None or self.workers >= 1, f"workers = {self.workers}: wanted at least 1")
         one_of("device", self.device, DEVICES)
+        require(self.scratch is None or self.scratch.is_dir(), f"there is no folder {str(self.scratch)!r} for scratch")
 
     def resolve(self, config: Config, dim: int) -> tuple[str, str]:
         """Return the device and the engine to train on.
@@ -56,14 +65,20 @@ class Execution:
 
         device: str = self.device
         if device == "auto":
-            device = "cuda" if chosen("cpu") != {"kernel"} and _has_gpu() else "cpu"
-        elif device == "cuda" and not _has_gpu():
+            # The GPUs of other machines are not seen from here, and have to be asked for.
+            wanted = not self.backend.elsewhere and chosen("cpu") != {"kernel"}
+            device = "cuda" if wanted and _has_gpu() else "cpu"
+        elif device == "cuda" and not self.backend.elsewhere and not _has_gpu():
             raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
         return device, "+".join(sorted(chosen(device)))
 
     def processes(self, blocks: int, device: str) -> int:
-        """Return the number of worker processes for so many blocks on a device."""
-        return max(1, min(self.workers or cores(), blocks)) if device == "cpu" else 1
+        """Return the number of worker processes of this machine for so many blocks on a device."""
+        return processes(self.workers, blocks) if device == "cpu" else 1
+
+    def executor(self, blocks: int, device: str) -> Executor:
+        """Return what makes the calls that train so many blocks, to be used in a ``with`` block."""
+        return self.backend.executor(self.processes(blocks, device), gpu=device == "cuda")
 
 
 def _has_gpu() -> bool:

@@ -6,7 +6,9 @@ import json
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,19 +21,26 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.bank import Bank, MemoryBlock
 from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
-from undiffuse.runs.folder import RunFolder
+from undiffuse.runs.folder import RunFolder, has_config
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import total_memory
+from undiffuse.support.files import in_bytes, total_memory
+from undiffuse.support.interrupts import stopping_softly
+from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
 from undiffuse.training.blocks import total_passes
 from undiffuse.training.execution import Execution
+from undiffuse.training.repair import repair
 from undiffuse.training.workers import Job, Link, Scratch, run_jobs
 
 
 def train_bank(config: Config, data: Dataset, execution: Execution | None = None) -> tuple[Bank, Floats]:
     """Train a bank in memory; return it and the errors :func:`final_errors` describes."""
     execution = execution or Execution()
+    require(
+        execution.backend.name == "local",
+        f"backend {execution.backend.name!r} trains run folders: use train_run, or `undiffuse train`",
+    )
     reference = GaussianDenoiser.from_data(config.forward(), data.train)
     blocks, errors = [], []
     training = _Training(config, data, reference, execution)
@@ -86,25 +95,32 @@ def train_run(
         "engine": engine,
     }
     config.forward().check_prior(data.train)
-    _check_room(config, data.dim, Path(path), execution.processes(len(config.blocks()), device))
+    execution.backend.check()
     if resume:
-        run = RunFolder.open(path)
-        _same_run(run, config, identity)
+        run = _open_again(path, config, identity)
     else:
+        _check_room(config, data.dim, Path(path), execution.processes(len(config.blocks()), device))
         run = RunFolder.create(
             path, config, identity, GaussianDenoiser.from_data(config.forward(), data.train), overwrite
         )
-    with run.lock():
+    with run.lock() as token:
+        # What it looked like before the lock may be out of date: another training may have ended or begun there.
+        run = _open_again(path, config, identity)
         if resume:
-            # What it looked like before the lock may be out of date: another training may just have ended.
-            run = RunFolder.open(path)
+            repair(run, data)
+            left = [entry.block for entry in run.unfinished]
+            _check_room(config, data.dim, run.path, execution.processes(len(left), device), left)
         started, before = time.monotonic(), run.manifest.training_seconds
         todo = [i for i, entry in enumerate(run.blocks) if entry.state != "done"]
         records = {i: run.read_record(entry) for i, entry in enumerate(run.blocks) if i not in todo}
         _write_metrics(run, records)
-        for job, arrays in _Training(config, data, run.reference(), execution, run).of(todo):
+        for job, arrays in _Training(config, data, run.reference(), execution, run, token).of(todo):
             run.manifest.training_seconds = round(before + time.monotonic() - started, 2)
-            run.enter_block(run.blocks[job.index])
+            entry = run.blocks[job.index]
+            first_time = entry.sha256
+            run.enter_block(entry)
+            if first_time not in (None, entry.sha256):
+                warnings.warn(f"{run.weights_path(entry)} has other bits than the first time", stacklevel=2)
             _drop_used_states(run)
             records[job.index] = arrays
             with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
@@ -115,13 +131,14 @@ def train_run(
 
 @dataclass(frozen=True)
 class _Training:
-    """What all blocks of one training share; ``run`` is the folder they go into, if any."""
+    """What all blocks of one training share; ``run`` is the folder they go into, if any, and ``token`` its lock's."""
 
     config: Config
     data: Dataset
     reference: GaussianDenoiser
     execution: Execution
     run: RunFolder | None = None
+    token: str = ""
 
     def of(self, todo: list[int]) -> Iterator[tuple[Job, Arrays]]:
         """Train the blocks of these indices and yield each as it is done."""
@@ -130,31 +147,60 @@ class _Training:
         total = total_passes(self.config)
         # Blocks done before count as done, all of them.
         left = total_passes(self.config, [blocks[i] for i in todo])
-        with tempfile.TemporaryDirectory(prefix="undiffuse-", ignore_cleanup_errors=True) as folder:
-            scratch = Scratch(Path(folder), self.data.train, self.data.held_out, self.reference, len(blocks))
-            jobs = [self._job(i, folder, device) for i in reversed(todo)]
-            yield from run_jobs(
-                jobs,
-                self.execution.processes(len(todo), device),
-                lambda: self.execution.on_progress(total - left + scratch.passes_done(), total),
-            )
+        with self._scratch() as scratch:
+            if not todo:
+                return
+            scratch.fill(self.data.train, self.data.held_out, self.reference, len(blocks))
+            jobs = [self._job(i, scratch, device) for i in reversed(todo)]
+            soft = nullcontext() if self.run is None else stopping_softly(scratch.ask_to_stop)
+            with soft, self.execution.executor(len(todo), device) as executor:
+                yield from run_jobs(
+                    jobs,
+                    executor,
+                    lambda: self.execution.on_progress(total - left + scratch.passes_done(), total),
+                )
 
-    def _job(self, index: int, folder: str, device: str) -> Job:
+    @contextmanager
+    def _scratch(self) -> Iterator[Scratch]:
+        """Make the folder shared with workers; a run's has one place, so that what a kill left there is deleted."""
+        if self.run is None:
+            with scratch_folder(Path(tempfile.gettempdir())) as folder:
+                yield Scratch(folder)
+            return
+        path = self.run.scratch_path(self.execution.scratch)
+        shutil.rmtree(path, ignore_errors=True)
+        try:
+            path.mkdir(mode=0o700)
+            yield Scratch(path)
+        except FileExistsError:
+            raise UserError(f"{path} is in the way of this training, and cannot be deleted") from None
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _job(self, index: int, scratch: Scratch, device: str) -> Job:
         before = [self.config.block_before(i) for i in range(len(self.config.blocks()))]
         after = before[index]
         link = Link(
             after,
-            None if after is None else self._state_file(after, folder),
-            self._state_file(index, folder) if index in before else None,
+            None if after is None else self._state_file(after, scratch),
+            self._state_file(index, scratch) if index in before else None,
         )
-        path = None if self.run is None else str(self.run.path)
-        block = self.config.blocks()[index]
-        return Job(index, block, self.config, folder, device, path, self.execution.save_every, link)
+        return Job(
+            index=index,
+            block=self.config.blocks()[index],
+            config=self.config,
+            scratch=scratch,
+            device=device,
+            run_path=None if self.run is None else str(self.run.path.absolute()),
+            token=self.token,
+            save_every=self.execution.save_every,
+            link=link,
+        )
 
-    def _state_file(self, index: int, folder: str) -> str:
+    def _state_file(self, index: int, scratch: Scratch) -> str:
         if self.run is None:
-            return f"{folder}/{index}.state"
-        return str(self.run.state_path(self.run.blocks[index]))
+            return f"{scratch.path}/{index}.state"
+        return str(self.run.state_path(self.run.blocks[index]).absolute())
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
@@ -214,29 +260,33 @@ def _drop_used_states(run: RunFolder) -> None:
             run.state_path(entry).unlink(missing_ok=True)
 
 
-def _check_room(config: Config, dim: int, path: Path, workers: int) -> None:
-    """Refuse a bank that the disk or the memory cannot hold, before any of it is trained."""
+def _check_room(config: Config, dim: int, path: Path, workers: int, blocks: list[Block] | None = None) -> None:
+    """Refuse a bank, or ``blocks`` of it, that the disk or the memory cannot hold, before any of it is trained."""
 
     def size(block: Block) -> int:
         a = config.architecture_at(block.last, dim)
         return 4 * (block.last - block.first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
 
-    sizes = [size(block) for block in config.blocks()]
+    sizes = [size(block) for block in (config.blocks() if blocks is None else blocks)]
+    if not sizes:
+        return
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     free = shutil.disk_usage(folder).free
-    require(sum(sizes) < free, f"the bank takes {sum(sizes) / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free")
+    require(sum(sizes) < free, f"the bank takes {in_bytes(sum(sizes))}, {folder} has {in_bytes(free)} free")
     memory = total_memory()
     if memory is not None:
         # A finished block stands in memory three times: as it was trained, stacked, and as the bytes of its file.
         needed = 3 * max(sizes) * workers
         require(
             needed < memory,
-            f"{workers} blocks of {max(sizes) / 1e9:.1f} GB at once take {needed / 1e9:.1f} GB of memory, this machine "
-            f"has {memory / 1e9:.1f} GB: lower training.block (now {config.training.block}) or --workers",
+            f"{workers} blocks of {in_bytes(max(sizes))} at once take {in_bytes(needed)} of memory, this machine "
+            f"has {in_bytes(memory)}: lower training.block (now {config.training.block}) or --workers",
         )
 
 
-def _same_run(run: RunFolder, config: Config, identity: dict[str, Any]) -> None:
+def _open_again(path: str | Path, config: Config, identity: dict[str, Any]) -> RunFolder:
+    """Open a run that is to be trained on with this configuration; UserError if it was begun as another one."""
+    run = RunFolder.open(path, config if has_config(path, config) else None)
     if run.config != config:
         before, now = run.config.model_dump(), config.model_dump()
         different = [key for key in before if before[key] != now[key]]
@@ -246,6 +296,7 @@ def _same_run(run: RunFolder, config: Config, identity: dict[str, Any]) -> None:
         theirs = getattr(run.manifest, key)
         if theirs != identity[key]:
             raise UserError(f"{run.path} was trained on {words}: {theirs}, now {identity[key]}")
+    return run
 
 
 def _metric_lines(arrays: Arrays) -> Iterator[str]:

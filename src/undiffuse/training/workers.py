@@ -1,36 +1,107 @@
-"""Where blocks run: in this process, or on worker processes with one thread each."""
+"""A block as a call that any process can make, and make again; what it shares with the one that asked for it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from undiffuse.diffusion.exact import GaussianDenoiser
-from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
-from undiffuse.support.errors import FailedJobError
-from undiffuse.support.files import read_arrays, write_arrays
+from undiffuse.support.executors import as_done
+from undiffuse.support.files import read_arrays, read_sealed, sha256_of, write_arrays, write_file, write_sealed
+from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.threads import one_thread, one_torch_thread
-from undiffuse.training.blocks import BlockTrainer, pack_state, unpack_state
+from undiffuse.training.blocks import BlockTrainer, Progress, pack_state, unpack_state
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-
-
-_LOOK_EVERY = 0.5  # seconds between looks of a worker at its parent
+_COUNT = np.dtype("<i8")
 
 
-class WorkerError(FailedJobError):
-    """A worker process died, most often because memory ran out."""
+@dataclass(frozen=True)
+class Scratch:
+    """A folder that workers share with the process they work for, while it trains.
+
+    It holds the data, the number of passes each block has made, a mark for each block that is written, and one that
+    asks for a stop.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    path: Path
+
+    def fill(self, train: Floats, held_out: Floats, reference: GaussianDenoiser, blocks: int) -> None:
+        """Write what workers read.
+
+        Parameters
+        ----------
+        train, held_out : (n, dim)
+        reference : GaussianDenoiser
+            Linear theory of the training data.
+        blocks : int
+            Number of blocks.
+        """
+        write_arrays(self.path / "reference.safetensors", reference.to_arrays())
+        np.save(self.path / "train.npy", train)
+        np.save(self.path / "held_out.npy", held_out)
+        np.zeros(blocks, _COUNT).tofile(self._passes)
+
+    def trainer(self, config: Config, block: Block, device: str) -> BlockTrainer:
+        """Return what trains a block on these data."""
+        reference = GaussianDenoiser.from_arrays(config.forward(), read_arrays(self.path / "reference.safetensors"))
+        train, held_out = np.load(self.path / "train.npy"), np.load(self.path / "held_out.npy")
+        return BlockTrainer(config, block, train, held_out, reference, device)
+
+    @contextlib.contextmanager
+    def counter(self, index: int) -> Iterator[Callable[[int], None]]:
+        """Give a function that counts passes of a block, from none."""
+        made = 0
+        # Not a memory map: over a network two machines that write to one page would undo each other's counts.
+        with self._passes.open("r+b", buffering=0) as file:
+
+            def count(networks: int) -> None:
+                nonlocal made
+                made += networks
+                file.seek(index * _COUNT.itemsize)
+                file.write(np.array(made, _COUNT).tobytes())
+
+            count(0)
+            yield count
+
+    def passes_done(self) -> int:
+        """Passes over the data made so far, over all blocks."""
+        return int(np.fromfile(self._passes, _COUNT).sum())
+
+    def ask_to_stop(self) -> None:
+        """Ask all workers to save and stop after their next pass."""
+        (self.path / "stop").touch()
+
+    def stopping(self) -> bool:
+        """Whether workers have been asked to stop."""
+        return (self.path / "stop").exists()
+
+    def mark_written(self, index: int, path: Path) -> None:
+        """Note that a block's file is complete."""
+        write_file(self._mark(index), sha256_of(path).encode())
+
+    def is_written(self, index: int, path: Path) -> bool:
+        """Whether a block's file was completed in this training, and is whole."""
+        mark = self._mark(index)
+        return mark.exists() and path.is_file() and mark.read_text() == sha256_of(path)
+
+    @property
+    def _passes(self) -> Path:
+        return self.path / "passes"
+
+    def _mark(self, index: int) -> Path:
+        return self.path / f"{index}.written"
 
 
 @dataclass(frozen=True)
@@ -60,11 +131,12 @@ class Job:
         Position of the block in the configuration's.
     block : Block
     config : Config
-    scratch : str
-        Folder of the :class:`Scratch`.
+    scratch : Scratch
     device : {"cpu", "cuda"}
     run_path : str or None
         Run folder that the block is written to, if any.
+    token : str
+        What the run's lock gave to the process that trains it.
     save_every : float
         Seconds between saves of the unfinished block.
     link : Link
@@ -74,153 +146,115 @@ class Job:
     index: int
     block: Block
     config: Config
-    scratch: str
+    scratch: Scratch
     device: str
     run_path: str | None
+    token: str
     save_every: float
     link: Link = Link()
 
 
-class Scratch:
-    """A folder the workers share with the parent: the data, and the number of passes each block has made.
+def train_block(job: Job, after: object = None) -> Arrays:
+    """Train one block in the process this is called in, and return its arrays.
+
+    With a run folder it is written there and returned without the weights, and the call may be made again, after its
+    process was killed at any moment: what was saved is gone on from, what was written is not trained again. Nothing is
+    written once another process holds the run.
 
     Parameters
     ----------
-    path : Path
-    train, held_out : (n, dim)
-    reference : GaussianDenoiser
-        Linear theory of the training data.
-    blocks : int
-        Number of blocks.
+    job : Job
+    after : object, optional
+        Result of the block that this one continues. It is not looked at: that it is there says that this one may begin.
+
+    Raises
+    ------
+    LostRunError
+        If another process holds the run.
+    StoppedError
+        If workers have been asked to stop.
     """
+    if job.scratch.stopping():
+        raise StoppedError("training was asked to stop")
+    if job.run_path is None:
+        progress = _trained(job)
+        _write_state(job, progress)
+        return progress.to_arrays()
+    run = RunFolder.open(job.run_path, job.config)
+    entry = run.blocks[job.index]
+    path = run.weights_path(entry)
 
-    def __init__(self, path: Path, train: Floats, held_out: Floats, reference: GaussianDenoiser, blocks: int) -> None:
-        write_arrays(path / "reference.safetensors", reference.to_arrays())
-        np.save(path / "train.npy", train)
-        np.save(path / "held_out.npy", held_out)
-        self._counts = np.lib.format.open_memmap(path / "progress.npy", mode="w+", dtype=np.int64, shape=(blocks,))
+    def save(arrays: Arrays) -> None:
+        run.require_holder(job.token)
+        run.write_partial(entry, arrays)
 
-    def passes_done(self) -> int:
-        """Passes over the data made so far, over all blocks."""
-        return int(self._counts.sum())
+    run.require_holder(job.token)
+    if not job.scratch.is_written(job.index, path):
+        key = run.manifest.identity
+        progress = _trained(job, key, run.read_partial(entry), save)
+        run.require_holder(job.token)
+        _write_state(job, progress, key)
+        run.require_holder(job.token)
+        run.write_block(entry, progress.to_arrays())
+        job.scratch.mark_written(job.index, path)
+    return run.read_record(entry)
 
 
-def train_block(job: Job) -> Arrays:
-    """Train one block in the process this is called in.
+def _trained(
+    job: Job, key: str = "", saved: Arrays | None = None, save: Callable[[Arrays], None] | None = None
+) -> Progress:
+    """Train a block, or what is left of it, on one thread, so that rounding is the same in any process.
 
-    Returns the block's arrays; with a run folder they are written there and returned without the weights.
+    ``key`` says whose the training states are.
     """
-    scratch = Path(job.scratch)
-    train, held_out = np.load(scratch / "train.npy"), np.load(scratch / "held_out.npy")
-    counts = np.load(scratch / "progress.npy", mmap_mode="r+")
-    counts[job.index] = 0
-
-    def count(networks: int) -> None:
-        counts[job.index] += networks
-
-    reference = GaussianDenoiser.from_arrays(job.config.forward(), read_arrays(scratch / "reference.safetensors"))
-    with one_thread():  # as in a worker process, so that rounding is the same in this one
-        trainer = BlockTrainer(job.config, job.block, train, held_out, reference, job.device)
-        return _train(job, trainer, count)
+    before = unpack_state(read_sealed(Path(job.link.state_in), key))[0] if job.link.state_in else None
+    with one_thread(), job.scratch.counter(job.index) as count:
+        trainer = job.scratch.trainer(job.config, job.block, job.device)
+        with one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
+            return trainer.run(saved, before, save, job.save_every, count, job.scratch.stopping)
 
 
-def _train(job: Job, trainer: BlockTrainer, count: Callable[[int], None]) -> Arrays:
-    link = job.link
-    before = unpack_state(read_arrays(Path(link.state_in)))[0] if link.state_in else None
-    run = entry = None
-    with one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
-        if job.run_path is None:
-            progress = trainer.run(before=before, on_pass=count)
-        else:
-            run = RunFolder.open(job.run_path, job.config)
-            entry = run.blocks[job.index]
-            progress = trainer.run(
-                saved=run.read_partial(entry),
-                before=before,
-                save=lambda arrays: run.write_partial(entry, arrays),
-                save_every=job.save_every,
-                on_pass=count,
-            )
-    if link.state_out and progress.state:
-        write_arrays(Path(link.state_out), pack_state([progress.state]))
-    arrays = progress.to_arrays()
-    if run is None or entry is None:
-        return arrays
-    run.write_block(entry, arrays)
-    return {name: array for name, array in arrays.items() if name not in Weights.NAMES}
+def _write_state(job: Job, progress: Progress, key: str = "") -> None:
+    if job.link.state_out and progress.state:
+        write_sealed(Path(job.link.state_out), pack_state([progress.state]), key)
 
 
-def _end_with_parent(parent: int) -> None:
-    """Make a worker end when the process it works for is gone, however that ended.
-
-    Otherwise it would train on, and write into a run that another process may hold by then.
-    """
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_LOOK_EVERY)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def run_jobs(jobs: list[Job], workers: int, tick: Callable[[], None]) -> Iterator[tuple[Job, Arrays]]:
-    """Train blocks on ``workers`` processes and yield each as it is done; ``tick`` is called while waiting.
-
-    A job that continues another one starts when that one is done.
+def run_jobs(jobs: Sequence[Job], executor: Executor, tick: Callable[[], None]) -> Iterator[tuple[Job, Arrays]]:
+    """Train blocks and yield each as it is done; ``tick`` is called while waiting.
 
     Raises
     ------
     WorkerError
-        If a worker process dies.
+        If a worker dies.
+    StoppedError
+        If workers were asked to stop, when all have.
     """
+    asked: dict[Future[Arrays], Job] = {}
+
+    def submitted() -> Iterator[Future[Arrays]]:
+        by_index: dict[int, Future[Arrays]] = {}
+        for job in _in_order(jobs):
+            after = job.link.after
+            # A block done before this training has no future, and nothing to wait for.
+            future = by_index[job.index] = executor.submit(
+                train_block, job, None if after is None else by_index.get(after)
+            )
+            asked[future] = job
+            yield future
+
+    stopped = None
+    for future in as_done(submitted(), tick):
+        if isinstance(error := future.exception(), StoppedError):
+            stopped = error  # the others are still saving
+        else:
+            yield asked.pop(future), future.result()
+    if stopped is not None:
+        raise stopped
+
+
+def _in_order(jobs: Sequence[Job]) -> Iterator[Job]:
+    """Jobs in an order in which each comes after the one that it continues."""
     waiting = {job.index: job for job in jobs}
-    running: set[int] = set()
-
-    def ready() -> list[Job]:
-        found = [job for job in waiting.values() if job.link.after not in waiting and job.link.after not in running]
-        for job in found:
-            del waiting[job.index]
-        return found
-
-    if workers == 1:
-        while waiting:
-            for job in ready():
-                yield job, train_block(job)
-                tick()
-        return
-    import psutil
-    from loky import ProcessPoolExecutor
-    from loky.process_executor import BrokenProcessPool
-
-    others = set(psutil.Process().children(recursive=True))
-    executor = ProcessPoolExecutor(
-        max_workers=workers, env=ONE_THREAD, initializer=_end_with_parent, initargs=(os.getpid(),)
-    )
-    try:
-        futures: dict[Future[Arrays], Job] = {}
-        while futures or waiting:
-            for job in ready():
-                futures[executor.submit(train_block, job)] = job
-                running.add(job.index)
-            done, _ = wait(futures, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in done:
-                job = futures.pop(future)
-                yield job, future.result()
-                running.discard(job.index)
-            tick()
-        executor.shutdown()
-    except BaseException as error:
-        # A worker in the middle of a block ignores the executor's shutdown, and waiting for it can hang: kill it.
-        # loky's resource tracker is a child as well, and is left to clean up.
-        for process in set(psutil.Process().children(recursive=True)) - others:
-            with contextlib.suppress(psutil.Error):
-                if "resource_tracker" not in " ".join(process.cmdline()):
-                    process.kill()
-        executor.shutdown(wait=False)
-        if isinstance(error, BrokenProcessPool):
-            raise WorkerError(
-                "a worker process was killed, perhaps for want of memory; "
-                "what was trained is kept, and --resume goes on from there"
-            ) from None
-        raise
+    while waiting:
+        for job in [job for job in waiting.values() if job.link.after not in waiting]:
+            yield waiting.pop(job.index)

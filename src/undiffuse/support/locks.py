@@ -1,0 +1,57 @@
+"""Advisory locks on files and folders. The system lifts them when their holder ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+if sys.platform != "win32":  # Windows has no such locks: nothing is held there, and nothing is taken for dead
+    import fcntl
+
+
+def lock(descriptor: int, wait: bool = False) -> bool:
+    """Lock an open file or folder until it is closed; return whether that could be done."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(path: Path, wait: bool = False, make: bool = False) -> Iterator[int | None]:
+    """Hold the lock of a file or folder inside a ``with`` block.
+
+    Gives its descriptor, or None if another process has the lock. After waiting, the name may stand for something else
+    than what was locked: then it counts as not had.
+
+    Parameters
+    ----------
+    path : path
+    wait : bool
+        Wait for the lock.
+    make : bool
+        Make the file if it is not there, and open it to be written to.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT if make else os.O_RDONLY, 0o666)
+    try:
+        had = lock(descriptor, wait) and path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+        yield descriptor if had else None
+    finally:
+        os.close(descriptor)
+
+
+def is_dead(path: Path) -> bool:
+    """Whether something that its maker locks while it lives is left over from one that was killed."""
+    if sys.platform == "win32" or path.is_symlink():
+        return False
+    try:
+        with locked(path) as descriptor:
+            return descriptor is not None
+    except OSError:
+        return False

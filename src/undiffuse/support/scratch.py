@@ -1,0 +1,56 @@
+"""Temporary folders that do not outlive their use: what a killed process left is removed by the next to make one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from undiffuse.support.errors import UserError
+from undiffuse.support.locks import is_dead, lock
+
+_PREFIX = ".undiffuse-"
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder in ``parent`` that is removed at the end of a ``with`` block, and remove those of killed processes.
+
+    Raises
+    ------
+    UserError
+        If it cannot be made.
+    """
+    clear_scratch(parent)
+    path, descriptor = _make(parent)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def clear_scratch(parent: Path) -> None:
+    """Remove the scratch folders in ``parent`` whose processes are gone."""
+    for path in parent.glob(f"{_PREFIX}*"):
+        if path.is_dir() and is_dead(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _make(parent: Path) -> tuple[Path, int | None]:
+    while True:
+        try:
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        except OSError as error:
+            raise UserError(f"cannot make a folder in {parent}: {error.strerror}") from None
+        if os.name != "posix":
+            return path, None
+        descriptor = os.open(path, os.O_RDONLY)
+        lock(descriptor, wait=True)
+        if path.is_dir():
+            return path, descriptor
+        os.close(descriptor)  # another process took it for dead before it was locked
