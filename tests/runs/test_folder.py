@@ -13,6 +13,7 @@ from helpers import TINY
 from undiffuse import datasets
 from undiffuse.runs import config
 from undiffuse.runs.folder import RunFolder
+from undiffuse.support.errors import FailedJobError
 from undiffuse.support.files import write_file
 from undiffuse.training import Execution, train_run
 
@@ -76,7 +77,7 @@ def test_file_modes_follow_the_umask(tmp_path):
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = write_file(tmp_path / "x", b"old")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(ud.UserError, match="No space left"):
+    with pytest.raises(FailedJobError, match="No space left"):
         write_file(path, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert path.read_bytes() == b"old"
@@ -339,7 +340,7 @@ def test_a_failed_overwrite_leaves_the_old_run(run_path, monkeypatch):
         return real(self, target)
 
     monkeypatch.setattr(type(run_path), "rename", rename)
-    with pytest.raises(ud.UserError, match="Input/output error"):
+    with pytest.raises(FailedJobError, match="Input/output error"):
         overwrite(run_path)
     assert RunFolder.open(run_path).unfinished == []
     assert [p.name for p in run_path.parent.iterdir()] == ["run"]

@@ -87,7 +87,7 @@ def test_a_block_stopped_at_any_pass_goes_on_to_the_same_bits(changes):
 
 def test_a_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
     """SIGKILL at growing delays, --resume after each, against a run left alone: every weights file is identical."""
-    settings = TINY.replace("epochs = 3", "epochs = 60").replace("n = 400", "n = 4000")
+    settings = TINY.replace("epochs = 3", "epochs = 200").replace("n = 400", "n = 4000")
     (tmp_path / "c.toml").write_text(settings)
     command = [sys.executable, "-m", "undiffuse", "train", "c.toml", "--workers", "2", "--out"]
     assert subprocess.run([*command, "whole"], cwd=tmp_path, stderr=subprocess.DEVNULL).returncode == 0

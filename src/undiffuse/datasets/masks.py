@@ -59,7 +59,10 @@ def _read_image(path: Path, shape: tuple[int, int]) -> Mask:
         with Image.open(path) as image:
             # The header first: a small file may unpack to a very large image.
             columns, rows = image.size
-            require((rows, columns) == tuple(shape), f"the mask {path} has shape {(rows, columns)}, the images have {tuple(shape)}")
+            require(
+                (rows, columns) == tuple(shape),
+                f"the mask {path} has shape {(rows, columns)}, the images have {tuple(shape)}",
+            )
             return np.asarray(image.convert("L")) > 127
     except UserError:
         raise

@@ -36,6 +36,7 @@ from undiffuse.support.files import (
     sha256,
     sha256_of,
     to_bytes,
+    trouble,
     write_arrays,
     write_file,
     write_sealed,
@@ -124,7 +125,7 @@ class RunFolder:
                 else:
                     folder.rename(path)
         except OSError as error:
-            raise UserError(f"cannot make the run folder {path}: {error.strerror}") from None
+            raise trouble(f"cannot make the run folder {path}", error) from None
         return cls(path, config, manifest)
 
     @classmethod
@@ -365,4 +366,4 @@ def _read_config(path: Path, manifest: Manifest) -> Config:
         raise UserError(f"{path} is not a run folder: it has no config.toml") from None
     if manifest.config_sha256 != sha256(content):
         raise UserError(f"{path}/config.toml is not the file this run was made with")
-    return configuration.loads(content.decode("utf-8"), f"{path}/config.toml")
+    return configuration.loads(content, f"{path}/config.toml")

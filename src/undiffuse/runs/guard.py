@@ -118,8 +118,8 @@ def clear_leftovers(path: Path) -> None:
 
 def siblings(path: Path, ending: str) -> list[Path]:
     """Folders beside a run that its making (``new``) or its replacement (``old``) was killed in."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.\d+\.{ending}")
-    return sorted(each for each in path.absolute().parent.iterdir() if name.fullmatch(each.name))
+    name, folder = re.compile(rf"\.{re.escape(path.name)}\.\d+\.{ending}"), path.absolute().parent
+    return sorted(each for each in folder.iterdir() if name.fullmatch(each.name)) if folder.is_dir() else []
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import io
@@ -16,11 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.support.arrays import Arrays
-from undiffuse.support.errors import UserError, require
+from undiffuse.support.errors import FailedJobError, UserError, require
 from undiffuse.support.locks import is_dead, lock
 
 Sha256 = str  # in hexadecimal
 UNFINISHED = ".unfinished"  # ending of a file that is being written
+
+
+# What the system says of a path that the user chose wrongly; everything else (a full disk, a broken one) is a failure.
+_USERS = {
+    getattr(errno, name)
+    for name in ["EACCES", "EEXIST", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENOENT", "ENOTDIR", "EPERM", "EROFS"]
+    if hasattr(errno, name)
+}
+
+
+def trouble(what: str, error: OSError) -> UserError | FailedJobError:
+    """Build the error for what the system refused: the user's where the path is at fault, else a failed job's."""
+    kind = UserError if error.errno in _USERS else FailedJobError
+    return kind(f"{what}: {error.strerror or error}")
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -32,13 +47,15 @@ def write_file(path: Path, content: bytes) -> Path:
     Raises
     ------
     UserError
-        If it cannot be written.
+        If it cannot be written there.
+    FailedJobError
+        If the disk is full or broken.
     """
     try:
         clear_unfinished(path.parent, path.name)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+        raise trouble(f"cannot write {path}", error) from None
     try:
         with os.fdopen(handle, "wb") as file:
             lock(handle)
@@ -51,7 +68,7 @@ def write_file(path: Path, content: bytes) -> Path:
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise UserError(f"cannot write {path}: {error.strerror}") from None
+            raise trouble(f"cannot write {path}", error) from None
         raise
     return path
 
@@ -150,12 +167,14 @@ def make_folder(path: Path) -> Path:
     Raises
     ------
     UserError
-        If it cannot be made.
+        If it cannot be made there.
+    FailedJobError
+        If the disk is full or broken.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
+        raise trouble(f"cannot make the folder {path}", error) from None
     return path
 
 
@@ -176,6 +195,22 @@ def read_limited(path: Path, largest: int) -> bytes:
         content = file.read(largest + 1)
     require(len(content) <= largest, f"{path} is larger than the {largest / 1e6:.0f} MB such a file can have")
     return content
+
+
+def read_file(path: Path, largest: int) -> bytes:
+    """Read a file that the user named; see :func:`read_limited`.
+
+    Raises
+    ------
+    UserError
+        If it is missing, is a folder, may not be read, or holds more than ``largest`` bytes.
+    FailedJobError
+        If the disk is broken.
+    """
+    try:
+        return read_limited(path, largest)
+    except OSError as error:
+        raise trouble(f"cannot read {path}", error) from None
 
 
 def read_npy(path: str | Path) -> NDArray[np.generic]:
@@ -208,8 +243,11 @@ def read_npy(path: str | Path) -> NDArray[np.generic]:
         array: NDArray[np.generic] = np.load(path, allow_pickle=False)
     except UserError:
         raise
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(f"{str(path)!r} is not a .npy array: {error}") from None
+    except OSError as error:
+        raise trouble(f"cannot read {str(path)!r}", error) from None
+    except Exception as error:  # a header is an expression, and numpy's reader passes on whatever is wrong with it
+        first = str(error).splitlines()[:1] or [type(error).__name__]
+        raise UserError(f"{str(path)!r} is not a .npy array: {first[0]}") from None
     return array
 
 

@@ -14,7 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """Frozen settings; an unknown key is an error, and so is a value of another type: ``"5"``, ``5.0`` or ``true`` for 5."""
+    """Frozen settings; an unknown key is an error, and so is a value of another type, ``5.0`` or ``true`` for 5."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

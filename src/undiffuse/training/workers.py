@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from undiffuse.diffusion.exact import GaussianDenoiser
+from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
@@ -189,15 +190,17 @@ def train_block(job: Job, after: object = None) -> Arrays:
         run.write_partial(entry, arrays)
 
     run.require_holder(job.token)
-    if not job.scratch.is_written(job.index, path):
-        key = run.manifest.identity
-        progress = _trained(job, key, run.read_partial(entry), save)
-        run.require_holder(job.token)
-        _write_state(job, progress, key)
-        run.require_holder(job.token)
-        run.write_block(entry, progress.to_arrays())
-        job.scratch.mark_written(job.index, path)
-    return run.read_record(entry)
+    if job.scratch.is_written(job.index, path):
+        return run.read_record(entry)
+    key = run.manifest.identity
+    progress = _trained(job, key, run.read_partial(entry), save)
+    run.require_holder(job.token)
+    _write_state(job, progress, key)
+    run.require_holder(job.token)
+    arrays = progress.to_arrays()
+    run.write_block(entry, arrays)
+    job.scratch.mark_written(job.index, path)
+    return {name: array for name, array in arrays.items() if name not in Weights.NAMES}
 
 
 def _trained(

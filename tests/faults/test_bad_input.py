@@ -1,0 +1,132 @@
+"""Input of the wrong kind is answered in a line, with exit code 2, and nothing is made."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import undiffuse as ud
+from helpers import TINY, complaint
+from undiffuse.datasets.masks import read_mask
+from undiffuse.runs import config
+from undiffuse.support.arrays import as_samples
+from undiffuse.support.errors import FailedJobError
+from undiffuse.support.files import read_npy, write_file
+
+QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+
+
+def said(work, *arguments):
+    """What is wrong, in the words of the error; nothing if all is well."""
+    try:
+        work(*arguments)
+    except ud.UserError as error:
+        return str(error)
+    return ""
+
+
+# -- configurations ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (bytes(range(128, 256)), "it is not UTF-8 text (byte 0, line 1)"),
+        (TINY.encode("utf-16"), "it is not UTF-8 text"),
+        (TINY.replace("tiny", "naïf").encode("latin-1"), "it is not UTF-8 text"),
+        (b"x = " + b"[" * 100_000, "nested too deeply"),
+        (b"x = " + b"9" * 5_000, "is not valid TOML"),
+        (TINY.replace("epochs = 3", "epochs = 3.0").encode(), "training.epochs = 3.0"),
+        (TINY.replace("epochs = 3", 'epochs = "3"').encode(), "training.epochs = '3'"),
+        (TINY.replace("epochs = 3", "epochs = true").encode(), "training.epochs = True"),
+    ],
+    ids=["binary", "utf-16", "latin-1", "nested", "long number", "float", "text", "truth"],
+)
+def test_a_file_that_is_no_configuration_is_answered_in_a_line(capsys, tmp_path, monkeypatch, content, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.toml").write_bytes(content)
+    said = complaint(capsys, "train", "c.toml", "--out", "run", lines=1)
+    assert words in said
+    assert "c.toml" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_byte_order_mark_is_no_fault(tmp_path):
+    (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbf" + TINY.encode())
+    assert config.load(tmp_path / "c.toml") == config.loads(TINY, "tiny")
+
+
+@QUIET
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
+def test_any_bytes_as_a_configuration_are_a_configuration_or_one_line(content):
+    wrong = said(config.loads, content, "c.toml")
+    assert not wrong or "c.toml" in wrong
+    assert len(wrong) < 1_000
+
+
+@QUIET
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_setting_on_the_command_line_is_taken_or_answered(key, value):
+    assert len(said(config.load, "spiral-2pi", [f"{key}={value}"])) < 1_000
+
+
+# -- arrays, images and masks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [["1", "2"]],
+        np.array([["a", "b"]]),
+        [np.ma.array([1.0, 2.0], mask=[0, 1]), np.ma.array([1.0, 2.0])],
+        np.ones((2, 2), complex),
+        np.zeros((2, 2), "datetime64[s]"),
+        [[10**400, 1]],
+        [[1.0], [1.0, 2.0]],
+        [[object(), 1]],
+    ],
+    ids=["digits as text", "text", "masked rows", "complex", "dates", "huge integer", "ragged", "objects"],
+)
+def test_samples_of_the_wrong_kind_are_refused(x):
+    with pytest.raises(ud.UserError, match="data"):
+        as_samples(x)
+
+
+@QUIET
+@given(st.binary(max_size=200))
+def test_any_bytes_as_an_array_are_an_array_or_one_line(tmp_path, content):
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + content)
+    wrong = said(read_npy, path)
+    assert not wrong or "x.npy" in wrong
+    assert "\n" not in wrong
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@QUIET
+@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\x00"]))
+def test_any_bytes_as_a_mask_are_a_mask_or_one_line(tmp_path, content, start):
+    path = tmp_path / "m.png"
+    path.write_bytes(start + content)
+    wrong = said(read_mask, path, (28, 28))
+    assert not wrong or "m.png" in wrong
+
+
+def test_a_mask_of_words_is_refused(tmp_path):
+    np.save(tmp_path / "m.npy", np.full((28, 28), "x"))
+    with pytest.raises(ud.UserError, match="wanted truth values or numbers"):
+        read_mask(tmp_path / "m.npy", (28, 28))
+
+
+# -- whose fault it is ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "error"), [(28, FailedJobError), (5, FailedJobError), (13, ud.UserError)])
+def test_a_full_disk_is_a_failed_job_and_a_forbidden_folder_a_mistake(tmp_path, monkeypatch, number, error):
+    def refuse(_):
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(error, match="cannot write .*: refused"):
+        write_file(tmp_path / "x", b"new")
+    assert not list(tmp_path.iterdir())
