@@ -130,3 +130,36 @@ def test_a_full_disk_is_a_failed_job_and_a_forbidden_folder_a_mistake(tmp_path, 
     with pytest.raises(error, match="cannot write .*: refused"):
         write_file(tmp_path / "x", b"new")
     assert not list(tmp_path.iterdir())
+
+
+# -- too much, and too late -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["diffusion.noise_scale=1e300", "diffusion.noise_scale=1e-300", "diffusion.T=1000000000", "data.turns=1e300",
+     "data.n=1000000000000", "data.held_out=1000000000000"],
+)  # fmt: skip
+def test_settings_that_no_machine_can_hold_are_refused_before_any_work(capsys, tmp_path, monkeypatch, change):
+    monkeypatch.chdir(tmp_path)
+    assert change.partition("=")[0] in complaint(capsys, "train", "spiral-2pi", "--out", "run", "--set", change)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_samples_than_the_memory_holds_are_refused_before_they_are_drawn(capsys, tiny_run_path, tmp_path):
+    said = complaint(capsys, "sample", tiny_run_path, "-n", 10**20, "--out", tmp_path / "x.npy", lines=1)
+    assert "this machine has" in said
+
+
+@pytest.mark.parametrize("words", [["curie-weiss"], ["langevin"], ["critical-times", "spiral-2pi"]])
+def test_an_output_folder_that_cannot_be_made_is_refused_before_the_work(capsys, tmp_path, monkeypatch, words):
+    (tmp_path / "file").write_text("mine")
+    for name in ("undiffuse.physics.breaking.Walk", "undiffuse.studies.langevin.forward_langevin"):
+        monkeypatch.setattr(name, None)  # the work itself would end in a traceback
+    assert "cannot make the folder" in complaint(capsys, "physics", *words, "--out", tmp_path / "file", lines=1)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_uncompiled_kernels_are_refused(capsys, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert "unset it" in complaint(capsys, "presets", lines=1)

@@ -5,6 +5,7 @@ Commands are registered by name and loaded when they are called, so ``--help`` a
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from undiffuse.support.errors import FailedJobError, UserError
+from undiffuse.support.errors import FailedJobError, UserError, require
 from undiffuse.support.interrupts import on_signals, stop
 
 __all__ = ["app", "main"]
@@ -62,7 +63,12 @@ app.command(data)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 for a failed job, 2 for a bad argument."""
     tokens = sys.argv[1:] if argv is None else list(argv)
+    os.environ["MPLBACKEND"] = "agg"  # figures are only written to files here
     try:
+        require(
+            os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"),
+            "NUMBA_DISABLE_JIT is set: the kernels have to be compiled, so unset it",
+        )
         with on_signals(stop), warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning

@@ -13,7 +13,8 @@ from pydantic import Field
 from undiffuse.datasets.base import DataSection, Dataset, Measure, register
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
-from undiffuse.support.settings import Count, Positive
+from undiffuse.support.files import check_memory
+from undiffuse.support.settings import Count
 from undiffuse.support.streams import Purpose, stream
 
 
@@ -132,12 +133,15 @@ class SpiralData(DataSection):
 
     name: Literal["spiral"] = "spiral"
     n: Count = 10_000
-    turns: Positive = 1.0
+    turns: Annotated[float, Field(gt=0, le=1_000)] = 1.0
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.02
     held_out: Count = 2_000
 
     def make(self, seed: int, samples: object = None) -> Dataset:
         """Draw points; see :class:`~undiffuse.datasets.base.DataSection`."""
+        check_memory(
+            8 * 8 * (self.n + self.held_out), f"data.n = {self.n}, data.held_out = {self.held_out}: drawing that"
+        )
         curve, rng = Spiral(self.turns, self.noise), stream(seed, Purpose.DATA)
         train = curve.sample(self.n, rng)
         return SpiralDataset(train, curve.sample(self.held_out, rng), curve.sample, curve=curve)

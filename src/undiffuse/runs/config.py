@@ -59,11 +59,11 @@ class DiffusionSection(Section):
         ``s``, in units of the data: the row "xi" of the thesis's Table 2.
     """
 
-    T: Annotated[int, Field(ge=2)] = 1000
+    T: Annotated[int, Field(ge=2, le=100_000)] = 1000
     schedule: ScheduleName = "linear"
     beta_1: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     beta_T: Annotated[float, Field(gt=0, lt=1)] = 0.02
-    noise_scale: Positive = 1.0
+    noise_scale: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
 
 
 class NetworkSection(Section):

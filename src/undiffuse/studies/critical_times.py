@@ -17,7 +17,7 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics import transitions
 from undiffuse.physics.transitions import CriticalTimes, CurveOptions
 from undiffuse.runs import config as configuration
-from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import Changes, IdxFolder, N, all_changes
 from undiffuse.support.errors import require
@@ -103,6 +103,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     options = CurveOptions(settings.points, settings.n, settings.seed)
     data, forward = _data_of(settings)
     training, held_out = data.classes()
+    prepare(settings.out)
     gaussian = GaussianDenoiser.from_data(forward, data.train)
     found = transitions.critical_times(gaussian, training, held_out, options, on_step=counter(on_progress, 4))
     result = Result(

@@ -19,7 +19,7 @@ from undiffuse.physics.breaking import Breaking, Walk, symmetry_breaking
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
 from undiffuse.physics.scaling import SIZES, Scaling, large_enough, scaling, walk_to_crossing
-from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Numbers
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
@@ -148,6 +148,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     )
     for model in models:
         model.require_two_states()
+    prepare(settings.out)
     start = time.monotonic()
     errors = score_errors(beta, h, seed=seed)
     calls = [(model, None, settings.walkers, settings.points, seed) for model in models]

@@ -30,6 +30,12 @@ class Kept(Result):
 Found = TypeVar("Found", bound=Kept)
 
 
+def prepare(out: Path | None) -> None:
+    """Make the folder that :func:`keep` will write into, before the work is done; UserError if that cannot be."""
+    if out is not None:
+        make_folder(out)
+
+
 def keep(out: Path, result: Found, drawn: Mapping[str, Figure]) -> Found:
     """Write figures and ``summary.json`` into a folder, and name the figures in the result."""
     make_folder(out)

@@ -17,7 +17,7 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics.langevin import forward_langevin, reverse_langevin
 from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
-from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
@@ -102,6 +102,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     """
     walkers = settings.walkers
     require(walkers >= 100, f"walkers = {walkers}: wanted at least 100")
+    prepare(settings.out)
     start = time.monotonic()
     forward = ForwardProcess(NoiseSchedule.at_ou_times(np.linspace(0.01, 4, 400)))
     exact = EmpiricalDenoiser(forward, [[-1.0], [1.0]])

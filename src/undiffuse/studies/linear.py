@@ -16,7 +16,7 @@ from undiffuse.diffusion import reverse
 from undiffuse.diffusion.exact import GaussianDenoiser, LinearDenoiser
 from undiffuse.diffusion.samplers import Ancestral
 from undiffuse.runs import config as configuration
-from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.options import Changes, IdxFolder, N, all_changes
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
@@ -96,6 +96,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     config = configuration.load(settings.preset, all_changes(settings.changes, settings.data))
     require(settings.components >= 1, f"components = {settings.components}: wanted at least 1")
     data, forward = datasets.load(config), config.forward()
+    prepare(settings.out)
     n, k = min(settings.n, len(data.train)), min(settings.components, data.dim)
     model = LinearDenoiser(forward, data.train, seed=settings.seed)
     steps = min(forward.T, STEPS)

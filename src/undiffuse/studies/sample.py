@@ -14,7 +14,7 @@ from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
-from undiffuse.support.files import check_output, write_array
+from undiffuse.support.files import check_memory, check_output, write_array
 from undiffuse.support.progress import OnProgress, counter, silent
 
 
@@ -83,6 +83,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     sampler = settings.sampler.build()
     check_output(settings.out, settings.overwrite)
     opened = OpenRun.of(settings.run)
+    # The states, their noise and what is written stand in memory at once.
+    check_memory(3 * 8 * settings.n * opened.folder.reference().dim, f"n = {settings.n}: so many samples")
     start = time.monotonic()
     x = draw(opened, settings.n, sampler, settings.seed, on_progress)
     path = write_array(settings.out, x, settings.overwrite)
