@@ -126,11 +126,13 @@ def test_a_damaged_manifest_is_refused_by_name(damaged, how):
 def test_check_tells_what_to_do_and_ends_with_one(damaged, capsys):
     path = damaged(MADE_AGAIN[2], flip)
     (path / "notes.txt").write_text("mine")
+    (path / "weights" / "block-0001-0003.safetensors").write_text("another run's")
     assert main(["check", str(path), "--json"]) == 1
     out = capsys.readouterr()
     answer = json.loads(out.out)
     assert answer["whole"] is False
-    assert answer["counts"]["foreign"] == answer["counts"]["damaged"] == 1
+    assert answer["counts"]["foreign"] == 2
+    assert answer["counts"]["damaged"] == 1
     assert "damaged or missing" in out.err
     assert main(["check", str(path)]) == 1
     assert "--resume` trains it again" in capsys.readouterr().out

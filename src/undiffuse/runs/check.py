@@ -58,6 +58,7 @@ def check(path: str | Path) -> list[Finding]:
         *_of_results(path, manifest),
         *(Finding(name, "not checked") for name in _FOR_PEOPLE if (path / name).exists()),
         *_left_over(path),
+        *_of_no_block(path, manifest),
         *(Finding(name, "foreign", "no command put it there: move it away") for name in foreign(path)),
     ]
 
@@ -94,6 +95,13 @@ def _of_results(path: Path, manifest: Manifest) -> Iterator[Finding]:
             yield _compared(path, name, manifest.results[name], f"{by} makes it again")
         elif (path / name).exists():
             yield Finding(name, "left over", f"not in the manifest, so not used; {by} makes it again")
+
+
+def _of_no_block(path: Path, manifest: Manifest) -> Iterator[Finding]:
+    stems = {entry.stem for entry in manifest.blocks}
+    for each in sorted((path / "weights").glob("block-*")):
+        if each.stem not in stems:
+            yield Finding(f"weights/{each.name}", "foreign", "it belongs to no block of this run: move it away")
 
 
 def _left_over(path: Path) -> Iterator[Finding]:
