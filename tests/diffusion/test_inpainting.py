@@ -122,3 +122,12 @@ def test_a_mask_file_that_is_missing_or_of_another_shape_is_refused(tmp_path):
 def test_a_wrong_method_is_refused(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_a_jump_longer_than_the_way_down_is_refused_where_there_are_jumps():
+    """The default jump of 10 is none of ``thesis``'s business, however few the steps."""
+    times = [3, 2, 1, 0]
+    assert Inpainting("thesis").path(times) == times
+    assert Inpainting("repaint", jump=3, repeats=2).path(times) == times
+    with pytest.raises(UserError, match="jump = 4: wanted at most the 3 steps"):
+        Inpainting("repaint", jump=4, repeats=2).path(times)

@@ -61,9 +61,17 @@ class Inpainting:
         require(self.repeats >= 1, f"repeats = {self.repeats}: wanted at least one")
 
     def path(self, times: list[int]) -> list[int]:
-        """List the times visited, from T down to 0 with the jumps back up; ``times`` are those of the sampler."""
+        """List the times visited, from T down to 0 with the jumps back up; ``times`` are those of the sampler.
+
+        Raises
+        ------
+        UserError
+            If a jump is longer than the way down.
+        """
         if self.method == "thesis" or self.repeats == 1:
             return times
+        steps = len(times) - 1
+        require(self.jump <= steps, f"jump = {self.jump}: wanted at most the {steps} steps of the way down")
         path = [times[0]]
         for start in range(0, len(times) - 1, self.jump):
             stretch = times[start : start + self.jump + 1]

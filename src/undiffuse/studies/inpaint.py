@@ -12,7 +12,7 @@ from undiffuse.diffusion.inpainting import Inpainting, Method, inpaint_trajector
 from undiffuse.metrics.reconstruction import Score, inpainting_score
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
-from undiffuse.support.errors import UserError, require
+from undiffuse.support.errors import UserError
 from undiffuse.support.files import check_output, write_npz
 from undiffuse.support.progress import OnProgress, silent
 
@@ -103,8 +103,6 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         destroyed = masks.hole(settings.hole, images.shape)
     else:
         destroyed = masks.read_mask(str(settings.mask), images.shape)
-    made = sampler.steps or opened.config.diffusion.T
-    require(settings.jump <= made, f"jump = {settings.jump}: wanted at most the {made} steps of the way down")
     steps = len(how.path(sampler.times(opened.model, opened.model.forward.T))) - 1
     walk = inpaint_trajectory(opened.model, images.x, destroyed, how=how, sampler=sampler, seed=settings.seed)
     filled = images.x
