@@ -138,6 +138,18 @@ def test_check_tells_what_to_do_and_ends_with_one(damaged, capsys):
     assert "--resume` trains it again" in capsys.readouterr().out
 
 
+def test_check_names_what_a_killed_training_left(damaged):
+    path = damaged(MADE_AGAIN[2], lambda path, other: None)
+    (path / ".scratch").mkdir()
+    for name in (".manifest.json.abcd1234.unfinished", "weights/.block-0001-0004.state.abcd1234.unfinished"):
+        (path / name).write_text("half")
+    assert set(states(path, "left over")) == {
+        ".scratch",
+        ".manifest.json.abcd1234.unfinished",
+        "weights/.block-0001-0004.state.abcd1234.unfinished",
+    }
+
+
 def test_a_whole_run_passes(whole, capsys):
     assert main(["check", str(whole / "run")]) == 0
     assert "whole" in capsys.readouterr().out

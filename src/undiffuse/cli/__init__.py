@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from undiffuse.support.errors import FailedJobError, UserError, require
+from undiffuse.support.errors import KEPT, FailedJobError, UserError, require
 from undiffuse.support.interrupts import on_signals, stop
 
 __all__ = ["app", "main"]
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt as error:
         code = error.args[0] if error.args else 130
-        return _complain("stopped; what was trained is kept, and --resume goes on from there", code)
+        return _complain(f"stopped; {KEPT}", code)
     return 0
 
 

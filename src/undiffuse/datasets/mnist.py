@@ -159,6 +159,12 @@ class ImageDataset(Dataset):
         """What the classes are, in words."""
         return "labels"
 
+    @property
+    def labels(self) -> list[int]:
+        """Labels of the training images, each once, in increasing order; with several, images can be classified."""
+        found: list[int] = np.unique(self.images[0].labels).tolist()
+        return found
+
     def classes(self) -> tuple[Classes, Classes]:
         """Training and held-out images with their labels."""
         train, held_out = self.images

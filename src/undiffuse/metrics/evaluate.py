@@ -91,9 +91,9 @@ def evaluate(
 def measure_names(data: Dataset) -> list[str]:
     """Names of the measures that :func:`evaluate` gives for samples of these data."""
     names = ["w2", "sliced_w2", "energy_distance", *data.measures()]
-    if isinstance(data, ImageDataset) and len(labels := np.unique(data.images[0].labels).tolist()) > 1:
+    if isinstance(data, ImageDataset) and len(data.labels) > 1:
         names += ["frechet_distance", "precision", "recall", "density", "coverage", "confident", "confident_plain"]
-        names += [*(f"share_of_{label}" for label in labels), "memorised"]
+        names += [*(f"share_of_{label}" for label in data.labels), "memorised"]
     return names
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from undiffuse.runs.guard import foreign, inside, siblings
+from undiffuse.runs.guard import SCRATCH, foreign, inside, siblings
 from undiffuse.runs.manifest import RESULTS, BlockEntry, Manifest, read_manifest
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import UNFINISHED, read_sealed, sha256_of
@@ -106,11 +105,9 @@ def _of_no_block(path: Path, manifest: Manifest) -> Iterator[Finding]:
 
 def _left_over(path: Path) -> Iterator[Finding]:
     remedy = "the next training or evaluation removes it"
-    name = re.compile(rf"\..*{re.escape(UNFINISHED)}|\.undiffuse-\w+")
-    for folder in (path, path / "weights"):
-        for each in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if name.fullmatch(each.name):
-                yield Finding(str(each.relative_to(path)), "left over", remedy)
+    for pattern in (f".*{UNFINISHED}", f"weights/.*{UNFINISHED}", SCRATCH):
+        for each in sorted(path.glob(pattern)):
+            yield Finding(str(each.relative_to(path)), "left over", remedy)
     for ending in ("new", "old"):
         for each in siblings(path, ending):
             yield Finding(f"../{each.name}", "left over", remedy)

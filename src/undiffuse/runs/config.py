@@ -25,11 +25,10 @@ from undiffuse.diffusion.schedule import NoiseSchedule, ScheduleName
 from undiffuse.networks.activations import ACTIVATIONS
 from undiffuse.networks.network import Architecture, Skip, Start, Tying
 from undiffuse.support.errors import UserError, one_of, shown, unknown
-from undiffuse.support.files import read_file
+from undiffuse.support.files import LARGEST_TEXT, read_file
 from undiffuse.support.settings import Count, Positive, Section, first_mistake
 from undiffuse.support.streams import LARGEST_SEED
 
-LARGEST_FILE = 16 << 20  # bytes of a configuration
 EngineName = Literal["auto", "kernel", "torch"]
 
 
@@ -345,7 +344,7 @@ def load(source: str | Path, changes: list[str] | None = None, seed: int | None 
         path = Path(text)
         if not path.is_file():
             raise UserError(f"there is no configuration file {text!r}")
-        content = read_file(path, LARGEST_FILE)
+        content = read_file(path, LARGEST_TEXT)
     else:
         if text not in presets():
             raise unknown("preset", text, presets())

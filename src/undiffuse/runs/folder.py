@@ -16,7 +16,6 @@ from undiffuse.networks.network import Architecture, Weights
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.runs.guard import (
-    LARGEST_TEXT,
     SCRATCH,
     held,
     holder,
@@ -30,6 +29,8 @@ from undiffuse.runs.manifest import BlockEntry, Manifest, read_manifest
 from undiffuse.support.arrays import Arrays
 from undiffuse.support.errors import FailedJobError, UserError
 from undiffuse.support.files import (
+    LARGEST_TEXT,
+    Sha256,
     read_arrays,
     read_limited,
     read_sealed,
@@ -37,7 +38,6 @@ from undiffuse.support.files import (
     sha256_of,
     to_bytes,
     trouble,
-    write_arrays,
     write_file,
     write_sealed,
 )
@@ -132,7 +132,7 @@ class RunFolder:
     def open(cls, path: str | Path, config: Config | None = None) -> RunFolder:
         """Open a run.
 
-        ``config`` is its configuration, where that is known already: what the folder says is then not read.
+        ``config`` is the configuration that it should have: if the manifest says so, the folder's is not read.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class RunFolder:
             raise UserError(f"there is no run folder {str(path)!r}{where}")
         manifest = read_manifest(inside(path / "manifest.json"))
         inside(path / "weights")
-        if config is None:
+        if config is None or sha256(config.to_toml().encode()) != manifest.config_sha256:
             config = _read_config(path, manifest)
         if [(entry.first, entry.last) for entry in manifest.blocks] != config.blocks():
             raise UserError(f"{path}/manifest.json lists other blocks than its configuration makes")
@@ -199,9 +199,11 @@ class RunFolder:
         """Where a block of a sweep leaves its training state, from which the next one continues."""
         return inside(self.path / "weights" / f"{entry.stem}.state")
 
-    def write_block(self, entry: BlockEntry, arrays: Arrays) -> None:
-        """Write a trained block; it counts once :meth:`enter_block` has put it in the manifest."""
-        write_arrays(self.weights_path(entry), arrays)
+    def write_block(self, entry: BlockEntry, arrays: Arrays) -> Sha256:
+        """Write a trained block, which counts once :meth:`enter_block` has put it in the manifest; its sha256."""
+        content = to_bytes(arrays)
+        write_file(self.weights_path(entry), content)
+        return sha256(content)
 
     def enter_block(self, entry: BlockEntry) -> None:
         """Enter a written block in the manifest as done."""
@@ -341,14 +343,6 @@ def _open_arrays(path: Path) -> Any:
         raise UserError(f"{path} is missing") from None
     except safetensors.SafetensorError as error:
         raise UserError(f"{path} is damaged: {error}") from None
-
-
-def has_config(path: str | Path, config: Config) -> bool:
-    """Whether a folder is a run that was made with this configuration, by its manifest alone."""
-    path = Path(path)
-    return path.is_dir() and read_manifest(inside(path / "manifest.json")).config_sha256 == sha256(
-        config.to_toml().encode()
-    )
 
 
 def check_sha256(path: Path, expected: str | None) -> None:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from undiffuse.runs.manifest import RESULTS
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import UNFINISHED, clear_unfinished, read_limited, sha256
+from undiffuse.support.files import LARGEST_TEXT, UNFINISHED, clear_unfinished, read_limited, sha256, trouble
 from undiffuse.support.locks import is_dead, locked
 
-LARGEST_TEXT = 16 << 20  # bytes of a configuration or a JSON file of results
 # What commands put into a run folder. Deleting a run deletes these and refuses where there is anything else.
 _FILES = "|".join(
     map(re.escape, ("config.toml", "manifest.json", "reference.safetensors", "metrics.jsonl", "report.html", *RESULTS))
@@ -73,13 +72,15 @@ def held(path: Path, wait: bool = False) -> Iterator[str]:
     ------
     UserError
         If another process holds it or has put another run in its place, or the folder cannot be written to.
+    FailedJobError
+        If the disk is full or broken.
     """
     token = secrets.token_hex(16).encode()
     with ExitStack() as stack:
         try:
             descriptor = stack.enter_context(locked(inside(path / _LOCK), wait, make=True))
         except OSError as error:
-            raise UserError(f"cannot lock {path}: {error.strerror}") from None
+            raise trouble(f"cannot lock {path}", error) from None
         if descriptor is None:
             raise UserError(f"another process {'has replaced' if wait else 'is training in'} {path}")
         clear_leftovers(path)

@@ -107,7 +107,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     x = draw(opened, size * count, sampler, seed, on_progress)
     sampled = time.monotonic()
     classifiers, others = None, {}
-    if isinstance(data, ImageDataset) and len(set(data.images[0].labels.tolist())) > 1:
+    if isinstance(data, ImageDataset) and len(data.labels) > 1:
         classifiers = opened.classifiers
         others = {
             "gaussian": gaussian_samples(data.train, len(x), seed),

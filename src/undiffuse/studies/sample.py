@@ -83,9 +83,9 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     sampler = settings.sampler.build()
     check_output(settings.out, settings.overwrite)
     opened = OpenRun.of(settings.run)
-    # The states, their noise and what is written stand in memory at once.
-    check_memory(3 * 8 * settings.n * opened.folder.reference().dim, f"n = {settings.n}: so many samples")
     start = time.monotonic()
+    # The states, their noise and what is written stand in memory at once.
+    check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
     x = draw(opened, settings.n, sampler, settings.seed, on_progress)
     path = write_array(settings.out, x, settings.overwrite)
     return Result(

@@ -140,9 +140,9 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     against = one_of("setting to draw against", settings.against or points[0][0][0], [key for key, _ in points[0]])
     trainings = [_training(settings, point) for point in points]
     judged = settings.metric not in _OF_TRAINING
-    for training in trainings:
-        config = configuration.load(training.preset, all_changes(training.changes, training.data), training.seed)
-        _require_metric(settings.metric, datasets.load(config))
+    configs = [configuration.load(t.preset, all_changes(t.changes, t.data), t.seed) for t in trainings]
+    for config in {(config.data, config.seed): config for config in configs}.values():
+        one_of("metric", settings.metric, [*_OF_TRAINING, *measure_names(datasets.load(config))])
     require(
         settings.resume or not settings.out.exists() or not any(settings.out.iterdir()),
         f"{settings.out} exists already: go on with it with --resume, or choose another --out",
@@ -200,10 +200,6 @@ def _training(settings: Settings, point: Sequence[Setting]) -> train.Settings:
         workers=1,
         data=settings.data,
     )
-
-
-def _require_metric(metric: str, data: datasets.Dataset) -> None:
-    one_of("metric", metric, [*_OF_TRAINING, *measure_names(data)])
 
 
 def _measured(training: train.Settings, judged: bool) -> dict[str, Measured]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from undiffuse.support.errors import FailedJobError, UserError, require
+from undiffuse.support.errors import KEPT, FailedJobError, UserError, require
 from undiffuse.support.executors import Answer, Given, WorkerError
 
 _RETRIES = 3  # of a call that fails by no mistake of the user's, such as a file system that was away
@@ -160,9 +160,8 @@ def _explained(error: Exception) -> Exception:
     from distributed import CancelledError, KilledWorker
     from distributed.comm.core import CommClosedError
 
-    kept = "what was trained is kept, and --resume goes on from there"
     if isinstance(error, (CancelledError, CommClosedError)):
-        return WorkerError(f"the Dask scheduler was lost; {kept}")
+        return WorkerError(f"the Dask scheduler was lost; {KEPT}")
     if isinstance(error, KilledWorker):
-        return WorkerError(f"Dask workers were killed again and again, perhaps for want of memory; {kept}")
+        return WorkerError(f"Dask workers were killed again and again, perhaps for want of memory; {KEPT}")
     return error

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+KEPT = "what was trained is kept, and --resume goes on from there"
 _LONGEST = 80  # characters of a value in a message
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from undiffuse.support.errors import FailedJobError
+from undiffuse.support.errors import KEPT, FailedJobError
 from undiffuse.support.interrupts import ignore_signals
 
 Given = ParamSpec("Given")
@@ -96,10 +96,7 @@ class ProcessExecutor(Executor):
         self._kill()
         self.shutdown(wait=False)
         if isinstance(error, BrokenExecutor):
-            raise WorkerError(
-                "a worker process was killed, perhaps for want of memory; "
-                "what was trained is kept, and --resume goes on from there"
-            ) from None
+            raise WorkerError(f"a worker process was killed, perhaps for want of memory; {KEPT}") from None
 
     def _kill(self) -> None:
         """Kill the workers; loky's resource tracker is a child as well, and is left to clean up."""

@@ -22,7 +22,7 @@ from undiffuse.support.locks import is_dead, lock
 
 Sha256 = str  # in hexadecimal
 UNFINISHED = ".unfinished"  # ending of a file that is being written
-
+LARGEST_TEXT = 16 << 20  # bytes of a configuration or a JSON file of results
 
 # What the system says of a path that the user chose wrongly; everything else (a full disk, a broken one) is a failure.
 _USERS = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from undiffuse.support.errors import UserError
+from undiffuse.support.files import trouble
 from undiffuse.support.locks import is_dead, lock
 
 _PREFIX = ".undiffuse-"
@@ -22,7 +22,9 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        If it cannot be made.
+        If it cannot be made there.
+    FailedJobError
+        If the disk is full or broken.
     """
     clear_scratch(parent)
     path, descriptor = _make(parent)
@@ -46,7 +48,7 @@ def _make(parent: Path) -> tuple[Path, int | None]:
         try:
             path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         except OSError as error:
-            raise UserError(f"cannot make a folder in {parent}: {error.strerror}") from None
+            raise trouble(f"cannot make a folder in {parent}", error) from None
         if os.name != "posix":
             return path, None
         descriptor = os.open(path, os.O_RDONLY)

@@ -21,7 +21,7 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.bank import Bank, MemoryBlock
 from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
-from undiffuse.runs.folder import RunFolder, has_config
+from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import in_bytes, total_memory
@@ -286,7 +286,7 @@ def _check_room(config: Config, dim: int, path: Path, workers: int, blocks: list
 
 def _open_again(path: str | Path, config: Config, identity: dict[str, Any]) -> RunFolder:
     """Open a run that is to be trained on with this configuration; UserError if it was begun as another one."""
-    run = RunFolder.open(path, config if has_config(path, config) else None)
+    run = RunFolder.open(path, config)
     if run.config != config:
         before, now = run.config.model_dump(), config.model_dump()
         different = [key for key in before if before[key] != now[key]]

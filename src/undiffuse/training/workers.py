@@ -16,7 +16,7 @@ from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.executors import as_done
-from undiffuse.support.files import read_arrays, read_sealed, sha256_of, write_arrays, write_file, write_sealed
+from undiffuse.support.files import Sha256, read_arrays, read_sealed, sha256_of, write_arrays, write_file, write_sealed
 from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training.blocks import BlockTrainer, Progress, pack_state, unpack_state
@@ -88,9 +88,9 @@ class Scratch:
         """Whether workers have been asked to stop."""
         return (self.path / "stop").exists()
 
-    def mark_written(self, index: int, path: Path) -> None:
-        """Note that a block's file is complete."""
-        write_file(self._mark(index), sha256_of(path).encode())
+    def mark_written(self, index: int, digest: Sha256) -> None:
+        """Note that a block's file is complete, and its sha256."""
+        write_file(self._mark(index), digest.encode())
 
     def is_written(self, index: int, path: Path) -> bool:
         """Whether a block's file was completed in this training, and is whole."""
@@ -198,8 +198,7 @@ def train_block(job: Job, after: object = None) -> Arrays:
     _write_state(job, progress, key)
     run.require_holder(job.token)
     arrays = progress.to_arrays()
-    run.write_block(entry, arrays)
-    job.scratch.mark_written(job.index, path)
+    job.scratch.mark_written(job.index, run.write_block(entry, arrays))
     return {name: array for name, array in arrays.items() if name not in Weights.NAMES}
 
 
