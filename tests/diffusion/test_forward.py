@@ -111,5 +111,5 @@ def test_wrong_dimension_is_refused_with_both_shapes():
 
 
 def test_words_are_not_data():
-    with pytest.raises(UserError, match="cannot be read as numbers"):
+    with pytest.raises(UserError, match="wanted real numbers"):
         as_samples([["a", "b"]])

@@ -85,10 +85,11 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
 
 def test_blocks_too_large_for_the_memory_are_refused_before_the_work(tmp_path, monkeypatch):
     """A machine of 64 pages of 64 bytes: two tiny blocks at once do not fit."""
-    monkeypatch.setattr(os, "sysconf", lambda name: 64)
     settings = config.loads(TINY, "tiny")
+    data = datasets.load(settings)
+    monkeypatch.setattr(os, "sysconf", lambda name: 64)
     with pytest.raises(ud.UserError, match=r"2 blocks of .* lower training.block \(now 4\)"):
-        train_run(settings, datasets.load(settings), tmp_path / "run", execution=Execution(workers=2))
+        train_run(settings, data, tmp_path / "run", execution=Execution(workers=2))
     assert not (tmp_path / "run").exists()
 
 

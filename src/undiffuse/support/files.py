@@ -256,7 +256,7 @@ def check_memory(needed: int, what: str) -> None:
     memory = total_memory()
     require(
         memory is None or needed < memory,
-        f"{what} takes {needed / 1e9:.3g} GB of memory, this machine has {(memory or 0) / 1e9:.1f} GB",
+        f"{what} takes {in_bytes(needed)} of memory, this machine has {in_bytes(memory or 0)}",
     )
 
 
