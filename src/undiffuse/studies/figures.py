@@ -23,7 +23,7 @@ from undiffuse.diffusion.reverse import reconstructions
 from undiffuse.diffusion.samplers import Ancestral
 from undiffuse.figures import Pixels
 from undiffuse.model import Diffusion
-from undiffuse.studies.keep import save_all
+from undiffuse.studies.keep import prepare, save_all
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
@@ -119,6 +119,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If a run is unfinished, folders share a name, or Figure 5 is asked for of data that are not in the plane.
     """
+    prepare(settings.out)
     runs = [OpenRun.of(each) for each in settings.runs]
     if len(runs) == 1:
         return Result(tuple(map(str, figures_of(runs[0], settings.out, on_progress))))

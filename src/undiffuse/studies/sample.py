@@ -81,10 +81,10 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         If the run is unfinished, the sampler does not fit its schedule, or the file cannot be written.
     """
     sampler = settings.sampler.build()
-    check_output(settings.out, settings.overwrite)
+    check_output(settings.out, settings.overwrite, ".npy")
     opened = OpenRun.of(settings.run)
     # The states, their noise and what is written stand in memory at once.
-    check_memory(3 * 8 * settings.n * opened.folder.reference().dim, f"n = {settings.n}: so many samples")
+    check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
     start = time.monotonic()
     x = draw(opened, settings.n, sampler, settings.seed, on_progress)
     path = write_array(settings.out, x, settings.overwrite)

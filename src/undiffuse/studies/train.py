@@ -123,8 +123,7 @@ def train(settings: Settings, on_progress: OnProgress = silent) -> OpenRun:
         ),
     )
     opened = OpenRun(folder, data)
-    reference = folder.reference()
-    doubt = doubts(opened.errors, np.array([reference.error(int(t)) for t in opened.errors[:, 0]]))
+    doubt = doubts(opened.errors, np.array([opened.reference.error(int(t)) for t in opened.errors[:, 0]]))
     if doubt:
         warnings.warn(doubt, stacklevel=2)
     return opened
