@@ -23,7 +23,7 @@ from undiffuse.training.passes import Examples, learning_rates, loss_weight
 def tiny(*changes):
     settings = toml.parse(TINY, "tiny")
     for change in changes:
-        config._apply_change(settings, change)
+        toml.apply_change(settings, change)
     return config.validate(settings, "tiny")
 
 

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from textwrap import shorten
 from typing import Any, get_args
 
 from cyclopts import App, CycloptsError, Parameter, Token, convert
@@ -93,12 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
             app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except (UserError, CycloptsError) as error:
+    except UserError as error:
         return _complain(str(error), 2)
+    except CycloptsError as error:  # it shows words as they were given
+        return _complain(shorten(str(error), 500), 2)
     except FailedJobError as error:
         return _complain(str(error), 1)
     except OSError as error:
-        found = trouble(f"cannot use {error.filename or 'a file'}", error)
+        found = trouble(f"cannot use {shown(str(error.filename or 'a file'))}", error)
         return _complain(str(found), 2 if isinstance(found, UserError) else 1)
     except MemoryError as error:
         return _complain(f"out of memory: {error}", 1)

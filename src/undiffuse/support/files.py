@@ -142,6 +142,8 @@ def _is_there(path: Path) -> bool:
         return False
     except OSError as error:
         raise trouble(f"cannot write {shown(str(path))}", error) from None
+    except ValueError as error:
+        raise UserError(f"cannot write {shown(str(path))}: {error}") from None
     return True
 
 
