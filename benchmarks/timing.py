@@ -42,7 +42,7 @@ class JsonFile:
     def __init__(
         self, parser: argparse.ArgumentParser, argv: Sequence[str] | None, options: argparse.Namespace
     ) -> None:
-        self._path = None if options.json is None else check_output(options.json, options.overwrite)
+        self._path = None if options.json is None else check_output(options.json, options.overwrite, ".json")
         self._command = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
 
     @staticmethod

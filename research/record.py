@@ -76,7 +76,7 @@ class Record:
         path: Path | None = None,
         overwrite: bool = False,
     ) -> None:
-        self._path = None if path is None else check_output(path, overwrite)
+        self._path = None if path is None else check_output(path, overwrite, ".json")
         command = shlex.join([parser.prog, *(sys.argv[1:] if argv is None else argv)])
         self._content: dict[str, Any] = {"command": command, "version": ud.__version__}
 

@@ -9,62 +9,91 @@ noise ``xi`` is the ``eps`` (epsilon) of Ho et al. 2020.
 """
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-from undiffuse import datasets
-from undiffuse.diffusion.denoiser import Denoiser, as_denoiser
-from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser, LinearDenoiser
-from undiffuse.diffusion.forward import ForwardProcess
-from undiffuse.diffusion.inpainting import Inpainting, inpaint
-from undiffuse.diffusion.likelihood import Bound, bound
-from undiffuse.diffusion.mixture import MixtureDenoiser
-from undiffuse.diffusion.reverse import reconstruct, reverse_trajectory, sample
-from undiffuse.diffusion.samplers import DDIM, Ancestral, DPMSolver2M, ProbabilityFlow, Sampler
-from undiffuse.diffusion.schedule import NoiseSchedule
-from undiffuse.model import Diffusion, fit
-from undiffuse.networks.bank import Bank
-from undiffuse.networks.network import Architecture, Autoencoder, Weights
-from undiffuse.runs import config
-from undiffuse.runs.config import Config, presets
-from undiffuse.runs.folder import RunFolder
-from undiffuse.support.errors import UserError
-from undiffuse.support.streams import Streams
-from undiffuse.training import Execution
+from undiffuse.support.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from undiffuse import datasets as datasets
+    from undiffuse import physics as physics
+    from undiffuse.diffusion.denoiser import Denoiser as Denoiser
+    from undiffuse.diffusion.denoiser import as_denoiser as as_denoiser
+    from undiffuse.diffusion.exact import EmpiricalDenoiser as EmpiricalDenoiser
+    from undiffuse.diffusion.exact import GaussianDenoiser as GaussianDenoiser
+    from undiffuse.diffusion.exact import LinearDenoiser as LinearDenoiser
+    from undiffuse.diffusion.forward import ForwardProcess as ForwardProcess
+    from undiffuse.diffusion.inpainting import Inpainting as Inpainting
+    from undiffuse.diffusion.inpainting import inpaint as inpaint
+    from undiffuse.diffusion.likelihood import Bound as Bound
+    from undiffuse.diffusion.likelihood import bound as bound
+    from undiffuse.diffusion.mixture import MixtureDenoiser as MixtureDenoiser
+    from undiffuse.diffusion.reverse import reconstruct as reconstruct
+    from undiffuse.diffusion.reverse import reverse_trajectory as reverse_trajectory
+    from undiffuse.diffusion.reverse import sample as sample
+    from undiffuse.diffusion.samplers import DDIM as DDIM
+    from undiffuse.diffusion.samplers import Ancestral as Ancestral
+    from undiffuse.diffusion.samplers import DPMSolver2M as DPMSolver2M
+    from undiffuse.diffusion.samplers import ProbabilityFlow as ProbabilityFlow
+    from undiffuse.diffusion.samplers import Sampler as Sampler
+    from undiffuse.diffusion.schedule import NoiseSchedule as NoiseSchedule
+    from undiffuse.model import Diffusion as Diffusion
+    from undiffuse.model import fit as fit
+    from undiffuse.networks.bank import Bank as Bank
+    from undiffuse.networks.network import Architecture as Architecture
+    from undiffuse.networks.network import Autoencoder as Autoencoder
+    from undiffuse.networks.network import Weights as Weights
+    from undiffuse.runs import config as config
+    from undiffuse.runs.config import Config as Config
+    from undiffuse.runs.config import presets as presets
+    from undiffuse.runs.folder import RunFolder as RunFolder
+    from undiffuse.support.errors import UserError as UserError
+    from undiffuse.support.streams import Streams as Streams
+    from undiffuse.training import Execution as Execution
 
 __version__ = version("undiffuse")
 
-__all__ = [
-    "DDIM",
-    "Ancestral",
-    "Architecture",
-    "Autoencoder",
-    "Bank",
-    "Bound",
-    "Config",
-    "DPMSolver2M",
-    "Denoiser",
-    "Diffusion",
-    "EmpiricalDenoiser",
-    "Execution",
-    "ForwardProcess",
-    "GaussianDenoiser",
-    "Inpainting",
-    "LinearDenoiser",
-    "MixtureDenoiser",
-    "NoiseSchedule",
-    "ProbabilityFlow",
-    "RunFolder",
-    "Sampler",
-    "Streams",
-    "UserError",
-    "Weights",
-    "as_denoiser",
-    "bound",
-    "config",
-    "datasets",
-    "fit",
-    "inpaint",
-    "presets",
-    "reconstruct",
-    "reverse_trajectory",
-    "sample",
-]
+__getattr__, __all__ = lazy_names(  # numpy and pydantic take a third of a second, in which Ctrl-C has no answer
+    __name__,
+    {
+        "Ancestral": "diffusion.samplers",
+        "Architecture": "networks.network",
+        "Autoencoder": "networks.network",
+        "Bank": "networks.bank",
+        "Bound": "diffusion.likelihood",
+        "Config": "runs.config",
+        "DDIM": "diffusion.samplers",
+        "DPMSolver2M": "diffusion.samplers",
+        "Denoiser": "diffusion.denoiser",
+        "Diffusion": "model",
+        "EmpiricalDenoiser": "diffusion.exact",
+        "Execution": "training",
+        "ForwardProcess": "diffusion.forward",
+        "GaussianDenoiser": "diffusion.exact",
+        "Inpainting": "diffusion.inpainting",
+        "LinearDenoiser": "diffusion.exact",
+        "MixtureDenoiser": "diffusion.mixture",
+        "NoiseSchedule": "diffusion.schedule",
+        "ProbabilityFlow": "diffusion.samplers",
+        "RunFolder": "runs.folder",
+        "Sampler": "diffusion.samplers",
+        "Streams": "support.streams",
+        "UserError": "support.errors",
+        "Weights": "networks.network",
+        "as_denoiser": "diffusion.denoiser",
+        "bound": "diffusion.likelihood",
+        "config": "runs.config",
+        "datasets": "datasets",
+        "fit": "model",
+        "inpaint": "diffusion.inpainting",
+        "physics": "physics",
+        "presets": "runs.config",
+        "reconstruct": "diffusion.reverse",
+        "reverse_trajectory": "diffusion.reverse",
+        "sample": "diffusion.reverse",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    """List the public names, for completion."""
+    return __all__

@@ -1,5 +1,9 @@
 """Input of the wrong kind is answered in a line, with exit code 2, and nothing is made."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -163,3 +167,44 @@ def test_an_output_folder_that_cannot_be_made_is_refused_before_the_work(capsys,
 def test_uncompiled_kernels_are_refused(capsys, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     assert "unset it" in complaint(capsys, "presets", lines=1)
+
+
+# -- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["sample", "run", "--out", "x.npy", "-n", "1.5"],
+        ["sample", "run", "--out", "x.npy", "--steps", "1.0"],
+        ["sample", "run", "--out", "x.npy", "--seed", "1e3"],
+        ["uturn", "run", "--t", "3", "--t", "2.5"],
+        ["perceptron", "--digits", "0", "1.2"],
+        ["physics", "curie-weiss", "--spins", "0x10"],
+        ["physics", "langevin", "--walkers", "9" * 5_000],
+    ],
+    ids=lambda words: " ".join(words)[:40],
+)
+def test_no_number_is_rounded(capsys, words):
+    said = complaint(capsys, *words, lines=1)
+    assert "wanted a whole number" in said
+    assert len(said) < 200
+
+
+def test_a_name_that_the_terminal_cannot_show_is_shown_in_escapes(tmp_path):
+    (tmp_path / "c.toml").write_text(TINY.replace("tiny", "spiräl"), encoding="utf-8")
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for words in (["train", "c.toml", "--out", "r", "--workers", "1"], ["info", "r"]):
+        job = subprocess.run(
+            [sys.executable, "-m", "undiffuse", *words], cwd=tmp_path, env=ascii_only, capture_output=True, text=True
+        )
+        assert job.returncode == 0, job.stderr
+    assert "spir\\xe4l" in job.stdout
+
+
+def test_a_backend_for_windows_that_is_not_there_is_not_asked_for(capsys, tiny_run_path, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    job = subprocess.run(
+        [sys.executable, "-m", "undiffuse", "figures", tiny_run_path, "--out", tmp_path], capture_output=True, text=True
+    )
+    assert job.returncode == 0, job.stderr

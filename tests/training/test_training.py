@@ -14,16 +14,16 @@ from helpers import TINY
 from undiffuse import datasets
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.network import Weights
-from undiffuse.runs import config
+from undiffuse.runs import config, toml
 from undiffuse.training import Execution, Overfit, run_errors, train_bank, train_run
 from undiffuse.training.blocks import BlockTrainer, total_passes
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
 
 
 def tiny(*changes):
-    settings = config._parse(TINY, "tiny")
+    settings = toml.parse(TINY, "tiny")
     for change in changes:
-        config._apply_change(settings, change)
+        toml.apply_change(settings, change)
     return config.validate(settings, "tiny")
 
 

@@ -45,7 +45,7 @@ def mixture_samples(train: Floats, n: int, components: int = 50, clusters: int =
 
     require(len(train) >= clusters, f"{len(train)} samples do not make {clusters} clusters")
     mean, variances, axes = PrincipalAxes.of(train)
-    kept = axes[:, : min(components, int(np.sum(variances > 1e-9)))]
+    kept = axes[:, : min(components, max(1, int(np.sum(variances > 1e-9))))]
     start = int(stream(seed, Purpose.MIXTURE_FIT).integers(2**31))
     model = GaussianMixture(clusters, reg_covar=1e-4, random_state=start)
     with warnings.catch_warnings():

@@ -5,21 +5,39 @@ Commands are registered by name and loaded when they are called, so ``--help`` a
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
+from textwrap import shorten
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter, Token, convert
 
-from undiffuse.support.errors import KEPT, FailedJobError, UserError, require
-from undiffuse.support.interrupts import on_signals, stop
+from undiffuse.support.errors import KEPT, FailedJobError, UserError, require, shown
+from undiffuse.support.files import trouble
+from undiffuse.support.interrupts import stopped_by_signals
 
 __all__ = ["app", "main"]
 
+_WHOLE = re.compile(r"[+-]?[0-9]{1,400}")
+
+
+def _converted(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Convert an argument as cyclopts does, but round no number where a whole one is wanted."""
+    if int in (kind, *get_args(kind)):
+        for token in tokens:
+            if not _WHOLE.fullmatch(token.value):
+                raise CycloptsError(f"{token.keyword or 'argument'} {shown(token.value)}: wanted a whole number")
+    return convert(kind, tokens)
+
+
 app = App(
     name="undiffuse",
+    default_parameter=Parameter(converter=_converted),
     version=version("undiffuse"),
     suppress_keyboard_interrupt=False,  # answered in main()
     help="Diffusion models that can be read all the way down: one single-hidden-layer autoencoder per diffusion time.",
@@ -64,21 +82,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 for a failed job, 2 for a bad argument."""
     tokens = sys.argv[1:] if argv is None else list(argv)
     os.environ["MPLBACKEND"] = "agg"  # figures are only written to files here
+    for printed in (sys.stdout, sys.stderr):
+        if isinstance(printed, io.TextIOWrapper):
+            printed.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     try:
         require(
             os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"),
             "NUMBA_DISABLE_JIT is set: the kernels have to be compiled, so unset it",
         )
-        with on_signals(stop), warnings.catch_warnings():
+        with stopped_by_signals(), warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
             app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except (UserError, CycloptsError) as error:
+    except UserError as error:
         return _complain(str(error), 2)
+    except CycloptsError as error:  # it shows words as they were given
+        return _complain(shorten(str(error), 500), 2)
     except FailedJobError as error:
         return _complain(str(error), 1)
-    except (OSError, MemoryError) as error:
-        return _complain(f"{type(error).__name__}: {error}", 1)
+    except OSError as error:
+        found = trouble(f"cannot use {shown(str(error.filename or 'a file'))}", error)
+        return _complain(str(found), 2 if isinstance(found, UserError) else 1)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}", 1)
     except KeyboardInterrupt as error:
         code = error.args[0] if error.args else 130
         return _complain(f"stopped; {KEPT}", code)

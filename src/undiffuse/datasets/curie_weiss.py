@@ -11,6 +11,7 @@ from undiffuse.datasets.base import DataSection, Dataset, register
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.classes import Rule
+from undiffuse.support.files import check_memory
 from undiffuse.support.settings import Count, Positive
 from undiffuse.support.streams import Purpose, stream
 
@@ -72,6 +73,8 @@ class CurieWeissData(DataSection):
 
     def make(self, seed: int, samples: object = None) -> Dataset:
         """Draw configurations; see :class:`~undiffuse.datasets.base.DataSection`."""
+        samples_wanted = f"drawing {self.n} + {self.held_out} configurations of {self.spins} spins"
+        check_memory(2 * 8 * self.spins * (self.n + self.held_out), samples_wanted)
         from undiffuse.physics.curie_weiss import CurieWeiss  # scipy is slow to load, and other data do without
 
         model, rng = CurieWeiss(self.spins, self.beta, self.field), stream(seed, Purpose.DATA)

@@ -2,7 +2,7 @@
 
 from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
-from undiffuse.metrics.evaluate import evaluate, measure_names
+from undiffuse.metrics.evaluate import evaluate, measure_names, memory_needed
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "frechet_distance",
     "measure_names",
     "memorised_share",
+    "memory_needed",
     "prdc",
     "sliced_wasserstein2",
     "wasserstein2",

@@ -80,7 +80,7 @@ class Classifier:
             classifier = Classifier(_network(train.shape, len(labels)), labels, train.shape, train.low, train.high, 0.0)
             x = classifier._pixels(train.x)
             y = nn.functional.one_hot(torch.from_numpy(np.searchsorted(labels, train.labels))).float()
-            steps = epochs * (len(x) // 100)
+            steps = epochs * max(1, len(x) // 100)
             adam = torch.optim.AdamW(classifier.network.parameters(), lr=2e-3)
             decay = torch.optim.lr_scheduler.OneCycleLR(adam, 4e-3, total_steps=steps)
             for _ in range(steps):

@@ -97,6 +97,11 @@ def measure_names(data: Dataset) -> list[str]:
     return names
 
 
+def memory_needed(size: int) -> int:
+    """Bytes that the distances of all pairs take, of sets of ``size`` samples: two matrices for each set measured."""
+    return _THREADS * 2 * 8 * size**2
+
+
 def _measures(data: Dataset, classifiers: Classifiers | None) -> Callable[[Floats, Floats], Numbers]:
     """All measures of one set of samples against one reference set, by name."""
 

@@ -14,6 +14,7 @@ from undiffuse.diffusion.reverse import reconstruct, reverse_trajectory
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics.agreement import NULLS, Agreement, copies_agreement, cumulant, null_cumulants
 from undiffuse.physics.corrected import Corrected
+from undiffuse.physics.crossings import check_points
 from undiffuse.physics.curie_weiss import CRITERIA, Criterion, CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 from undiffuse.support.arrays import Floats
@@ -229,7 +230,7 @@ def symmetry_breaking(
     model.require_two_states()
     critical: dict[str, float | None] = {criterion: _critical_time(model, criterion) for criterion in CRITERIA}
     require(n >= 100, f"n = {n}: wanted at least 100 walkers, for errors to be known")
-    require(points >= 2, f"points = {points}: wanted at least two times")
+    check_points(points, least=2)
     forward = ForwardProcess(grid(model))
     schedule, exact = forward.schedule, CurieWeissDenoiser(forward, model)
     make = denoiser or (lambda process: CurieWeissDenoiser(process, model))

@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
 
 FINE = 9  # times at which a curve is measured again around its crossing
 _ROUNDS = 3  # refinements at most
@@ -24,6 +25,7 @@ _REACH = 1.5  # half widths of a window within which a crossing of the fit count
 _CLEAR = 4.0  # half the least width of a window, in sampling errors
 _NOISE = 2.0  # standard errors by which a curve has to be on both sides of a level to have crossed it
 _NONE = float("nan")
+MOST_POINTS = 100_000  # on a curve: as many as a configuration can have times
 
 
 @dataclass(frozen=True)
@@ -289,3 +291,9 @@ def spread_times(forward: ForwardProcess, points: int) -> list[int]:
     height = stretched(schedule.ou_time(schedule.times))
     wanted = np.linspace(height[0], height[-1], points)
     return sorted({int(np.argmin(np.abs(height - h))) + 1 for h in wanted})
+
+
+def check_points(points: int, least: int) -> None:
+    """Raise a :class:`UserError` unless a curve can have so many points."""
+    most = f"and at most {MOST_POINTS}"
+    require(least <= points <= MOST_POINTS, f"points = {points}: wanted at least {least} times on a curve, {most}")

@@ -23,6 +23,7 @@ from undiffuse.support.errors import one_of, require
 
 Criterion = Literal["marginal", "covariance", "potential"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+_COLDEST = 100.0  # at it, the magnetisation is one to the last digit
 SHARP = 1e-3  # share of the rarer state below which there is no symmetry left to break
 
 
@@ -43,7 +44,7 @@ class CurieWeiss:
     Raises
     ------
     UserError
-        If ``N`` is not an integer >= 2, ``beta`` is not positive or ``h`` is not finite.
+        If ``N`` is not an integer >= 2, ``beta`` is not in (0, 100] or ``h`` is not finite.
 
     Examples
     --------
@@ -63,7 +64,7 @@ class CurieWeiss:
 
     def __init__(self, N: int, beta: float = 1.5, h: float = 0.0) -> None:
         require(isinstance(N, (int, np.integer)) and N >= 2, f"N = {N}: wanted a whole number of spins, at least 2")
-        require(np.isfinite(beta) and beta > 0, f"beta = {beta}: wanted a positive inverse temperature")
+        require(0 < beta <= _COLDEST, f"beta = {beta}: wanted an inverse temperature above 0, {_COLDEST:g} at most")
         require(np.isfinite(h), f"h = {h}: wanted a finite field")
         self.N, self.beta, self.h = int(N), float(beta), float(h)
 

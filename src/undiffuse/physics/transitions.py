@@ -38,6 +38,7 @@ from undiffuse.physics.crossings import (
     NEVER,
     Curve,
     Time,
+    check_points,
     locate,
     scatter,
     spread_times,
@@ -235,7 +236,7 @@ class CurveOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.points >= 8, f"points = {self.points}: wanted at least 8 times on a curve")
+        check_points(self.points, least=8)
         require(self.n >= 50, f"n = {self.n}: wanted at least 50 samples behind each point")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from itertools import pairwise
@@ -24,8 +23,9 @@ from undiffuse.diffusion.forward import ForwardProcess, Prediction
 from undiffuse.diffusion.schedule import NoiseSchedule, ScheduleName
 from undiffuse.networks.activations import ACTIVATIONS
 from undiffuse.networks.network import Architecture, Skip, Start, Tying
+from undiffuse.runs.toml import apply_change, parse
 from undiffuse.support.errors import UserError, one_of, shown, unknown
-from undiffuse.support.files import LARGEST_TEXT, read_file
+from undiffuse.support.files import LARGEST_TEXT, check_memory, read_file
 from undiffuse.support.settings import Count, Positive, Section, first_mistake
 from undiffuse.support.streams import LARGEST_SEED
 
@@ -263,6 +263,14 @@ class Config(Section):
                 raise ValueError("in a sweep only the number of components may differ between networks")
         return self
 
+    @model_validator(mode="after")
+    def _errors_fit(self) -> Self:
+        training, T = self.training, self.diffusion.T
+        passes = [training.epochs, training.warm_epochs, *(e for p in self.times for e in (p.epochs, p.warm_epochs))]
+        most = max(number or 0 for number in passes)
+        check_memory(2 * 8 * T * most, f"training for {shown(most)} epochs at {T} times: keeping their errors")
+        return self
+
     # -- what follows from the settings -----------------------------------------------------------------------
 
     def forward(self) -> ForwardProcess:
@@ -349,9 +357,9 @@ def load(source: str | Path, changes: list[str] | None = None, seed: int | None 
         if text not in presets():
             raise unknown("preset", text, presets())
         content = (resources.files("undiffuse.runs") / "presets" / f"{text}.toml").read_bytes()
-    settings = _parse(content, text)
+    settings = parse(content, text)
     for change in changes or []:
-        _apply_change(settings, change)
+        apply_change(settings, change)
     if seed is not None:
         settings["seed"] = seed
     return validate(settings, text)
@@ -359,7 +367,7 @@ def load(source: str | Path, changes: list[str] | None = None, seed: int | None 
 
 def loads(content: str | bytes, where: str) -> Config:
     """Read a configuration from TOML, as text or as it lies in a file; ``where`` names it in errors."""
-    return validate(_parse(content, where), where)
+    return validate(parse(content, where), where)
 
 
 def validate(settings: dict[str, Any], where: str) -> Config:
@@ -368,38 +376,6 @@ def validate(settings: dict[str, Any], where: str) -> Config:
         return Config.model_validate(settings)
     except ValidationError as error:
         raise UserError(f"{where}: {first_mistake(error, _SECTIONS)}") from None
-
-
-def _parse(content: str | bytes, where: str) -> dict[str, Any]:
-    try:
-        text = content if isinstance(content, str) else content.decode("utf-8-sig")  # a byte order mark is no fault
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1 if isinstance(content, bytes) else 1
-        raise UserError(f"{where} is not valid TOML: it is not UTF-8 text (byte {error.start}, line {line})") from None
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise UserError(f"{where} is not valid TOML: it is nested too deeply") from None
-    except ValueError as error:  # of the format, or a number of too many digits
-        raise UserError(f"{where} is not valid TOML: {error}") from None
-
-
-def _apply_change(settings: dict[str, Any], change: str) -> None:
-    key, equals, value = change.partition("=")
-    if not equals:
-        raise UserError(f"--set {shown(change)}: wanted section.key=value, such as training.epochs=5")
-    try:
-        parsed = tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    except (ValueError, RecursionError):
-        raise UserError(f"--set {shown(change)}: the number is too long, or the value nested too deeply") from None
-    *path, last = key.strip().split(".")
-    for name in path:
-        settings = settings.setdefault(name, {})
-        if not isinstance(settings, dict):
-            raise UserError(f"--set {shown(change)}: {name!r} is a value, not a section")
-    settings[last] = parsed
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {

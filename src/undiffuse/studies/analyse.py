@@ -24,12 +24,12 @@ from undiffuse.physics.uturns import StepError
 from undiffuse.physics.weights import Change, Row, Spectrum
 from undiffuse.studies import report
 from undiffuse.studies.bank_measurements import BankMeasurements, Panels
-from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import N
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
-from undiffuse.support.files import make_folder, write_file
+from undiffuse.support.files import write_file
 from undiffuse.support.progress import OnProgress, counter, silent
 from undiffuse.support.results import plain
 
@@ -162,6 +162,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     """
     start = time.monotonic()
     opened = OpenRun.of(settings.run)
+    out = settings.out or opened.path / "analysis"
+    prepare(out)
     T = opened.config.diffusion.T
     require(settings.points >= _FEWEST_TIMES, f"points = {settings.points}: wanted at least {_FEWEST_TIMES} times")
     require(T >= _FEWEST_TIMES, f"T = {T}: wanted at least {_FEWEST_TIMES} times to follow")
@@ -170,11 +172,10 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     training, held_out = data.classes()
     n = min(settings.n, len(held_out.x))
     require(n >= 50, f"n = {n}: wanted at least 50 held-out samples")
-    out = make_folder(settings.out or opened.path / "analysis")
+    options = CurveOptions(settings.points, n, seed)
     times = transitions.spread_times(forward, settings.points)
     around = times[:: max(1, settings.points // 20)]
     step = counter(on_progress, 5 + 2 * len(around) + len(times))
-    options = CurveOptions(settings.points, n, seed)
     found = transitions.critical_times(opened.reference, training, held_out, options, on_step=step)
     few = min(n, 200)
     measurements = BankMeasurements(opened, held_out, found.covariance.time.tau, seed)

@@ -21,6 +21,7 @@ from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import Changes, IdxFolder, N, all_changes
 from undiffuse.support.errors import require
+from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
 
 if TYPE_CHECKING:
@@ -99,11 +100,12 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If the source is unknown, its data hold a single class, or a number is out of range.
     """
+    prepare(settings.out)
     start = time.monotonic()
     options = CurveOptions(settings.points, settings.n, settings.seed)
     data, forward = _data_of(settings)
+    check_memory(8 * 8 * settings.n * data.dim, f"diffusing n = {settings.n} samples")
     training, held_out = data.classes()
-    prepare(settings.out)
     gaussian = GaussianDenoiser.from_data(forward, data.train)
     found = transitions.critical_times(gaussian, training, held_out, options, on_step=counter(on_progress, 4))
     result = Result(

@@ -16,6 +16,7 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics.agreement import Agreement
 from undiffuse.physics.breaking import Breaking, Walk, symmetry_breaking
+from undiffuse.physics.crossings import check_points
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
 from undiffuse.physics.scaling import SIZES, Scaling, large_enough, scaling, walk_to_crossing
@@ -24,6 +25,7 @@ from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Numbers
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
+from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import stderr, straight_line
 from undiffuse.support.streams import Purpose, stream
@@ -141,14 +143,16 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If there is no ferromagnet, one of its states is negligible, or a number is out of range.
     """
+    prepare(settings.out)
     sizes, beta, h, seed = settings.spins, settings.beta, settings.field, settings.seed
     models = [CurieWeiss(N, beta, h) for N in sizes]
     require(
         len(models) >= 1 and len(set(sizes)) == len(sizes), f"sizes {list(sizes)}: wanted different numbers of spins"
     )
+    check_points(settings.points, least=2)
     for model in models:
         model.require_two_states()
-    prepare(settings.out)
+    check_memory(4 * 8 * settings.walkers * max(sizes), f"moving {settings.walkers} walkers of {max(sizes)} spins")
     start = time.monotonic()
     errors = score_errors(beta, h, seed=seed)
     calls = [(model, None, settings.walkers, settings.points, seed) for model in models]

@@ -19,7 +19,7 @@ from undiffuse.studies.options import DEFAULT_SAMPLER, SamplerOptions
 from undiffuse.studies.sample import draw
 from undiffuse.support import results
 from undiffuse.support.errors import require
-from undiffuse.support.files import json_bytes, npy_bytes
+from undiffuse.support.files import check_memory, json_bytes, npy_bytes
 from undiffuse.support.progress import OnProgress, silent
 
 _KEPT = 1_000  # samples kept in the run folder
@@ -103,6 +103,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     size, count = settings.samples or defaults.samples, settings.replicates or defaults.replicates
     if (largest := data.largest_set()) is not None:
         size = min(size, largest)
+    states = 3 * 8 * size * count * data.dim
+    check_memory(states + metrics.memory_needed(size), f"evaluating {count} sets of {size} samples")
     start = time.monotonic()
     x = draw(opened, size * count, sampler, seed, on_progress)
     sampled = time.monotonic()

@@ -23,7 +23,7 @@ from undiffuse.diffusion.reverse import reconstructions
 from undiffuse.diffusion.samplers import Ancestral
 from undiffuse.figures import Pixels
 from undiffuse.model import Diffusion
-from undiffuse.studies.keep import save_all
+from undiffuse.studies.keep import prepare, save_all
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
@@ -119,6 +119,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If a run is unfinished, folders share a name, or Figure 5 is asked for of data that are not in the plane.
     """
+    prepare(settings.out)
     runs = [OpenRun.of(each) for each in settings.runs]
     if len(runs) == 1:
         return Result(tuple(map(str, figures_of(runs[0], settings.out, on_progress))))
@@ -266,12 +267,13 @@ def improvement_rows(opened: OpenRun) -> Figure:
     "10_inpainted",
     "Held-out digits, the same with a hole of noise, and the hole filled in (Figure 10): going down once, as in the "
     "thesis, and with jumps back up.",
-    _of_images,
+    lambda opened: _of_images(opened) and min(opened.images[1].shape) > 1,
 )
 def inpainting_rows(opened: OpenRun) -> Figure:
     """Figure 10: held-out images with a hole of noise, and the hole filled in by both methods."""
     images, model, seed = opened.images[1], opened.model, opened.config.seed
-    size = "14x14" if 3 not in images.labels else "18x18"
+    share = 14 / 28 if 3 not in images.labels else 18 / 28
+    size = "x".join(str(max(1, round(share * pixels))) for pixels in images.shape)
     mask, x = masks.hole(size, images.shape), images.x[one_of_each(images)]
     noise = model.forward.noise_scale * Streams(seed, Purpose.HOLE_FIGURE).noise(*x.shape)()
     once = inpaint(model, x, mask, seed=seed)

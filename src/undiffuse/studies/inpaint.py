@@ -13,7 +13,7 @@ from undiffuse.metrics.reconstruction import Score, inpainting_score
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
 from undiffuse.support.errors import UserError
-from undiffuse.support.files import check_output, write_npz
+from undiffuse.support.files import check_memory, check_output, write_npz
 from undiffuse.support.progress import OnProgress, silent
 
 
@@ -93,8 +93,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If the run is not of images, the hole or mask does not fit, or a number is out of range.
     """
+    check_output(settings.out, settings.overwrite, ".npz")
     opened, sampler = OpenRun.of(settings.run), settings.sampler.build()
-    check_output(settings.out, settings.overwrite)
     if (settings.hole is None) == (settings.mask is None):
         raise UserError("give either --hole, such as 14x14, or --mask FILE")
     how = Inpainting(settings.method, settings.jump, settings.repeats)
@@ -103,6 +103,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         destroyed = masks.hole(settings.hole, images.shape)
     else:
         destroyed = masks.read_mask(str(settings.mask), images.shape)
+    made = sampler.steps or opened.config.diffusion.T
+    check_memory(8 * made * settings.repeats, f"a way with {settings.repeats} repeats")
     steps = len(how.path(sampler.times(opened.model, opened.model.forward.T))) - 1
     walk = inpaint_trajectory(opened.model, images.x, destroyed, how=how, sampler=sampler, seed=settings.seed)
     filled = images.x

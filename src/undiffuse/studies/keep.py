@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from undiffuse.support.files import make_folder, write_json
+from undiffuse.support.files import check_folder, make_folder, write_json
 from undiffuse.support.results import Result
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ Found = TypeVar("Found", bound=Kept)
 
 
 def prepare(out: Path | None) -> None:
-    """Make the folder that :func:`keep` will write into, before the work is done; UserError if that cannot be."""
+    """Make sure that :func:`keep` can write into a folder, before the work is done; UserError if it cannot."""
     if out is not None:
-        make_folder(out)
+        check_folder(out)
 
 
 def keep(out: Path, result: Found, drawn: Mapping[str, Figure]) -> Found:

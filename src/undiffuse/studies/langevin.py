@@ -20,6 +20,7 @@ from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planc
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
+from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import share_stderr
 from undiffuse.support.streams import Purpose, stream
@@ -100,9 +101,10 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If there are fewer than 100 walkers.
     """
+    prepare(settings.out)
     walkers = settings.walkers
     require(walkers >= 100, f"walkers = {walkers}: wanted at least 100")
-    prepare(settings.out)
+    check_memory(16 * 8 * walkers, f"moving {walkers} walkers")
     start = time.monotonic()
     forward = ForwardProcess(NoiseSchedule.at_ou_times(np.linspace(0.01, 4, 400)))
     exact = EmpiricalDenoiser(forward, [[-1.0], [1.0]])

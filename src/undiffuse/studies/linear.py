@@ -93,10 +93,10 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If a setting is wrong, the data cannot be had, or there are too few of them.
     """
+    prepare(settings.out)
     config = configuration.load(settings.preset, all_changes(settings.changes, settings.data))
     require(settings.components >= 1, f"components = {settings.components}: wanted at least 1")
     data, forward = datasets.load(config), config.forward()
-    prepare(settings.out)
     n, k = min(settings.n, len(data.train)), min(settings.components, data.dim)
     model = LinearDenoiser(forward, data.train, seed=settings.seed)
     steps = min(forward.T, STEPS)

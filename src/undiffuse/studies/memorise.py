@@ -37,6 +37,7 @@ from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.backend import LOCAL
 from undiffuse.support.errors import require
+from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import share_stderr, stderr, straight_line
 from undiffuse.support.streams import Purpose, Streams, stream
@@ -176,6 +177,12 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     require(samples >= 2, f"samples = {samples}: wanted at least two")
     require(settings.seeds >= 1, f"seeds = {settings.seeds}: wanted at least one pair")
     widths, backend = settings.hidden or (config.network.hidden,), settings.backend.build()
+    require(min(widths) >= 1, f"hidden = {list(widths)}: wanted at least one hidden unit")
+    dim = x.shape[1]
+    check_memory(8 * samples * (8 * dim + 2 * max(sizes)), f"comparing {samples} samples")
+    check_memory(
+        2 * 4 * config.diffusion.T * (2 * dim + 1) * max(widths), f"keeping two banks of {max(widths)} hidden units"
+    )
     kinds = [(n, width) for n in sizes for width in widths]
     total = len(kinds) * settings.seeds
     # Several pairs share the workers out among themselves; one alone shares out its blocks.

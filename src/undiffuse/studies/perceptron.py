@@ -114,7 +114,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         If a digit is not there, or a number is out of range.
     """
     if settings.figure is not None:
-        check_output(settings.figure, settings.overwrite)
+        check_output(settings.figure, settings.overwrite, ".png")
     train, test = (datasets.mnist(settings.digits, split, settings.data) for split in ("train", "test"))
     require(settings.orders >= 0, f"orders = {settings.orders}: wanted at least 0")
     rule = Perceptron(bias=settings.bias, max_passes=settings.max_passes)

@@ -11,7 +11,7 @@ from undiffuse.diffusion.reverse import reconstructions
 from undiffuse.metrics.reconstruction import Score, score
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
-from undiffuse.support.files import check_output, write_npz
+from undiffuse.support.files import check_memory, check_output, write_npz
 from undiffuse.support.progress import OnProgress, silent
 
 
@@ -82,10 +82,11 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If the run is not of images, or a number is out of range.
     """
+    check_output(settings.out, settings.overwrite, ".npz")
     opened, sampler = OpenRun.of(settings.run), settings.sampler.build()
-    check_output(settings.out, settings.overwrite)
     images = opened.held_out_images(settings.n)
     t, repeats, seed = settings.t, settings.repeats, settings.seed
+    check_memory(4 * 8 * images.x.size * repeats, f"reconstructing {settings.n} images {repeats} times")
     diffused, back = reconstructions(opened.model, images.x, t, repeats, sampler=sampler, seed=seed)
     found = score(images, back, opened.classifiers.strict)
     arrays = {"original": images.x, "label": images.labels, "diffused": diffused, "reconstructed": back}

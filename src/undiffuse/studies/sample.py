@@ -81,7 +81,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         If the run is unfinished, the sampler does not fit its schedule, or the file cannot be written.
     """
     sampler = settings.sampler.build()
-    check_output(settings.out, settings.overwrite)
+    check_output(settings.out, settings.overwrite, ".npy")
     opened = OpenRun.of(settings.run)
     start = time.monotonic()
     # The states, their noise and what is written stand in memory at once.

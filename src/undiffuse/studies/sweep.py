@@ -19,7 +19,7 @@ from undiffuse import figures as drawing
 from undiffuse.metrics import measure_names
 from undiffuse.runs import config as configuration
 from undiffuse.studies import evaluate, train
-from undiffuse.studies.keep import Kept, keep
+from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, all_changes
 from undiffuse.support import results
@@ -136,6 +136,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     WorkerError
         If a worker dies; what was trained is kept.
     """
+    prepare(settings.out)
     points = combinations(settings.over)
     against = one_of("setting to draw against", settings.against or points[0][0][0], [key for key, _ in points[0]])
     trainings = [_training(settings, point) for point in points]

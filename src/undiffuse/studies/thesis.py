@@ -17,7 +17,7 @@ from undiffuse.runs.config import Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.studies import figures as run_figures
 from undiffuse.studies.curie_weiss import figure_11
-from undiffuse.studies.keep import save_all
+from undiffuse.studies.keep import prepare, save_all
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
@@ -136,6 +136,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If no figure can be made, or there is no folder to look for runs in.
     """
+    prepare(settings.out)
     runs = [OpenRun.of(each) for each in settings.runs or runs_in(settings.under)]
     chosen = {name: next((r for r in runs if model.fits(r.config)), None) for name, model in MODELS.items()}
     missing = {

@@ -14,7 +14,7 @@ from undiffuse.metrics.reconstruction import score
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import Flag, N, Numbers, SamplerOptions
 from undiffuse.support import results
-from undiffuse.support.files import check_output, json_bytes, write_json
+from undiffuse.support.files import check_memory, check_output, json_bytes, write_json
 from undiffuse.support.progress import OnProgress, counter, silent
 
 
@@ -91,14 +91,15 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If the run is not of images, or a number is out of range.
     """
-    opened = OpenRun.of(settings.run)
     if settings.out is not None:
-        check_output(settings.out, settings.overwrite)
+        check_output(settings.out, settings.overwrite, ".json")
+    opened = OpenRun.of(settings.run)
     T = opened.config.diffusion.T
-    spread = np.unique(np.linspace(0.05, 1, 12) * T // 1).astype(int).clip(1).tolist()
+    spread = np.unique((np.linspace(0.05, 1, 12) * T).astype(int).clip(1)).tolist()
     times = sorted(set(settings.t)) or spread
     sampler = SamplerOptions(steps=settings.steps).build()
     images, classifier = opened.held_out_images(settings.n), opened.classifiers.strict
+    check_memory(4 * 8 * images.x.size * settings.repeats, f"turning {settings.n} images {settings.repeats} times")
     step = counter(on_progress, len(times) * len(opened.denoisers))
     curves: dict[str, dict[str, list[float]]] = {}
     for name, denoiser in opened.denoisers.items():

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.support.arrays import Arrays
-from undiffuse.support.errors import FailedJobError, UserError, require
+from undiffuse.support.errors import FailedJobError, UserError, require, shown
 from undiffuse.support.locks import is_dead, lock
 
 Sha256 = str  # in hexadecimal
@@ -90,27 +90,75 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def check_output(path: str | Path, overwrite: bool) -> Path:
+def check_output(path: str | Path, overwrite: bool, ending: str) -> Path:
     """Make sure a file may be written to ``path``, before any work is done for it.
 
     Raises
     ------
     UserError
-        If it is a folder, exists and ``overwrite`` is false, or its folder is missing.
+        If its name does not end in ``ending`` (such as ``".npy"``), it is a folder, exists and ``overwrite`` is false,
+        or its folder is missing or may not be written in.
     """
     path = Path(path)
+    there = _is_there(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder: give the name of a file")
-    if path.exists() and not overwrite:
+    require(path.suffix == ending, f"{path}: wanted a name that ends in {ending}, such as {path.stem}{ending}")
+    if there and not overwrite:
         raise UserError(f"{path} exists already: choose another name or give --overwrite")
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"there is no folder {str(path.parent)!r} to write {path.name} in")
+    folder = path.absolute().parent
+    require(folder.is_dir(), f"there is no folder {str(path.parent)!r} to write {path.name} in")
+    _require_writable(folder, f"cannot write {path}")
     return path
+
+
+def check_folder(path: str | Path) -> Path:
+    """Make sure a folder is there or can be made, and may be written in, before any work is done for it.
+
+    Raises
+    ------
+    UserError
+        If it, or a folder above it, is a file or may not be written in.
+    """
+    path = Path(path)
+    whole = path.absolute()
+    nearest = next(above for above in (whole, *whole.parents) if _is_there(above))
+    require(nearest.is_dir(), f"cannot make the folder {path}: {nearest} is no folder")
+    _require_writable(nearest, f"cannot write into the folder {path}")
+    return path
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is anything of that name, a broken link included.
+
+    Raises
+    ------
+    UserError
+        If the system cannot tell: the name is too long, or a folder above may not be looked into.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise trouble(f"cannot write {shown(str(path))}", error) from None
+    except ValueError as error:
+        raise UserError(f"cannot write {shown(str(path))}: {error}") from None
+    return True
+
+
+def _require_writable(folder: Path, otherwise: str) -> None:
+    """Raise an error unless something can be written in a folder; asking for the rights would not tell everything."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise trouble(otherwise, error) from None
 
 
 def write_npz(path: str | Path, arrays: dict[str, NDArray[Any]], overwrite: bool) -> Path:
     """Write a ``.npz`` file atomically; refuse one that exists unless ``overwrite``."""
-    path = check_output(path, overwrite)
+    path = check_output(path, overwrite, ".npz")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return write_file(path, buffer.getvalue())
@@ -118,7 +166,7 @@ def write_npz(path: str | Path, arrays: dict[str, NDArray[Any]], overwrite: bool
 
 def write_array(path: str | Path, array: NDArray[Any], overwrite: bool) -> Path:
     """Write a ``.npy`` file atomically; refuse one that exists unless ``overwrite``."""
-    return write_file(check_output(path, overwrite), npy_bytes(array))
+    return write_file(check_output(path, overwrite, ".npy"), npy_bytes(array))
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:
@@ -130,7 +178,7 @@ def npy_bytes(array: NDArray[Any]) -> bytes:
 
 def write_json(path: str | Path, content: Any, overwrite: bool) -> Path:
     """Write a JSON file atomically; refuse one that exists unless ``overwrite``."""
-    return write_file(check_output(path, overwrite), json_bytes(content))
+    return write_file(check_output(path, overwrite, ".json"), json_bytes(content))
 
 
 def json_bytes(content: Any) -> bytes:
@@ -262,6 +310,7 @@ def check_memory(needed: int, what: str) -> None:
 
 def in_bytes(count: float) -> str:
     """Number of bytes in the unit that suits it, such as 1.4 GB."""
+    count = min(count, 1e30)  # integers may be larger than any float
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.3g} {unit}" if count < 1e3 * size else f"{count / size:.0f} {unit}"

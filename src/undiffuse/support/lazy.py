@@ -15,12 +15,13 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], 
     package : str
         The package's ``__name__``.
     homes : dict
-        Name of the module, inside the package, of each public name.
+        Name of the module, inside the package, of each public name; a module is its own home.
     """
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{homes[name]}"), name)
+        home = import_module(f"{package}.{homes[name]}")
+        return home if homes[name].rpartition(".")[2] == name else getattr(home, name)
 
     return get, sorted(homes)
