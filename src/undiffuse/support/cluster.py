@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,7 +77,7 @@ class DaskExecutor(Executor):
         )
         future: Future[Answer] = Future()
         self._tasks[future] = task
-        task.add_done_callback(lambda made: _settle(made, future))
+        self._client.loop.add_callback(_settle, task, future)
         return future
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -142,22 +142,27 @@ def _call(package: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> An
         return _Refusal(error)
 
 
-def _settle(made: Any, future: Future[Any]) -> None:
-    """Give a future what became of its task."""
+async def _settle(task: Any, future: Future[Any]) -> None:
+    """Give a future what becomes of its task.
+
+    On the client's event loop, as Dask's own executor does it: a thread that waited would outlive a lost scheduler.
+    """
     try:
-        result = made.result()
+        result = await task._result(raiseit=False)
     except Exception as error:
         future.set_exception(_explained(error))
+        return
+    if task.status != "finished":
+        future.set_exception(_explained(result[1] if task.status == "error" else CancelledError()))
+    elif isinstance(result, _Refusal):
+        future.set_exception(result.error)
     else:
-        if isinstance(result, _Refusal):
-            future.set_exception(result.error)
-        else:
-            future.set_result(result)
+        future.set_result(result)
 
 
 def _explained(error: Exception) -> Exception:
     """What an error of Dask's own means for the work; any other error as it is."""
-    from distributed import CancelledError, KilledWorker
+    from distributed import KilledWorker
     from distributed.comm.core import CommClosedError
 
     if isinstance(error, (CancelledError, CommClosedError)):

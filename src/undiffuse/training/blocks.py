@@ -248,6 +248,12 @@ def total_passes(config: Config, blocks: Iterable[Block] | None = None) -> int:
     return total
 
 
+def weight_bytes(config: Config, block: Block, dim: int) -> int:
+    """Bytes of a block's weights, for data of dimension ``dim``."""
+    a = config.architecture_at(block.last, dim)
+    return 4 * (block.last - block.first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
+
+
 def _passes(training: TrainingSection, warm: bool) -> int:
     return training.warm_epochs if warm and training.warm_epochs is not None else training.epochs
 

@@ -28,7 +28,7 @@ from undiffuse.support.files import in_bytes, total_memory
 from undiffuse.support.interrupts import stopping_softly
 from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
-from undiffuse.training.blocks import total_passes
+from undiffuse.training.blocks import total_passes, weight_bytes
 from undiffuse.training.execution import Execution
 from undiffuse.training.repair import repair
 from undiffuse.training.workers import Job, Link, Scratch, run_jobs
@@ -262,12 +262,7 @@ def _drop_used_states(run: RunFolder) -> None:
 
 def _check_room(config: Config, dim: int, path: Path, workers: int, blocks: list[Block] | None = None) -> None:
     """Refuse a bank, or ``blocks`` of it, that the disk or the memory cannot hold, before any of it is trained."""
-
-    def size(block: Block) -> int:
-        a = config.architecture_at(block.last, dim)
-        return 4 * (block.last - block.first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
-
-    sizes = [size(block) for block in (config.blocks() if blocks is None else blocks)]
+    sizes = [weight_bytes(config, block, dim) for block in (config.blocks() if blocks is None else blocks)]
     if not sizes:
         return
     folder = next(parent for parent in path.absolute().parents if parent.exists())
