@@ -28,6 +28,14 @@ samples = 60
 replicates = 3
 """
 
+# Lines for its [training] section, for each order of training.
+_WARM = "warm_epochs = 2\n"
+ORDERS = {
+    "independent": "",
+    "continuation": f'order = "continuation"\n{_WARM}',
+    "sweep": f'order = "sweep"\nsweep_from = 6\nwarm_learning_rate = 0.001\naverage = 0.9\n{_WARM}',
+}
+
 DIGITS = """
 name = "tiny-digits"
 [data]

@@ -230,8 +230,8 @@ def test_a_denoiser_without_two_states_breaks_nothing():
     [
         (lambda: CurieWeiss(1), "N = 1: wanted a whole number of spins"),
         (lambda: CurieWeiss(2.5), "N = 2.5: wanted a whole number"),
-        (lambda: CurieWeiss(10, -1.0), "wanted a positive inverse temperature"),
-        (lambda: CurieWeiss(10, float("nan")), "wanted a positive inverse temperature"),
+        (lambda: CurieWeiss(10, -1.0), "wanted an inverse temperature above 0"),
+        (lambda: CurieWeiss(10, float("nan")), "wanted an inverse temperature above 0"),
         (lambda: CurieWeiss(10, 0.9).m_star, "needs beta > 1"),
         (lambda: CurieWeiss(10, 1.5, 20.0).require_two_states(), "leaves one of the two states a share of"),
         (lambda: CurieWeiss(10, 1.5, 0.2).critical_time("marginal"), "known at h = 0 only"),

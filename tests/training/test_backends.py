@@ -12,7 +12,7 @@ import distributed
 import pytest
 
 import undiffuse as ud
-from helpers import TINY
+from helpers import ORDERS, TINY
 from undiffuse import datasets
 from undiffuse.runs import config
 from undiffuse.runs.folder import LostRunError
@@ -20,12 +20,6 @@ from undiffuse.support.backend import Backend
 from undiffuse.training import Execution, train_bank, train_run
 from undiffuse.training.workers import Job, Scratch, train_block
 
-WARM = "warm_epochs = 2\n"
-ORDERS = {
-    "independent": "",
-    "continuation": f'order = "continuation"\n{WARM}',
-    "sweep": f'order = "sweep"\nsweep_from = 6\nwarm_learning_rate = 0.001\naverage = 0.9\n{WARM}',
-}
 SLOW = {"epochs = 3": "epochs = 150", "n = 400": "n = 4000", "block = 4": "block = 2"}
 
 

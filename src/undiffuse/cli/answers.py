@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json as json_format
+import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from undiffuse.support.results import Result
+
+if TYPE_CHECKING:
+    from undiffuse.training.plan import Plan
 
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
 
@@ -26,6 +30,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         for row in cells
     ]
+
+
+def announce(plan: Plan) -> None:
+    """Say on standard error, before a training starts, what it will take."""
+    print(f"undiffuse: {plan.line()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def measured(value: float, stderr: float, digits: int = 3) -> str:

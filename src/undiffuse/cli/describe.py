@@ -7,6 +7,7 @@ from undiffuse.studies import check as checking
 from undiffuse.studies import fetch as fetching
 from undiffuse.studies import info as description
 from undiffuse.support.errors import FailedJobError
+from undiffuse.support.progress import duration
 
 
 def presets(*, json: Json = False) -> None:
@@ -28,7 +29,17 @@ def info(settings: description.Settings, *, json: Json = False) -> None:
         f"prior KL = {schedule['prior_kl']:.3g} nats per dimension",
         f"dim = {result.dim}, seed = {result.seed}, undiffuse {result.package_version}",
     ]
+    if result.progress is not None:
+        lines.insert(2, _progress_line(result.progress))
     answer(result, json, lines)
+
+
+def _progress_line(at: description.Progress) -> str:
+    so_far = f"{at.passes_done} of {at.passes} passes"
+    if at.late:
+        return f"training on {at.host} said nothing for {duration(at.seconds_since)}, after {so_far}: it was killed"
+    left = "" if at.seconds_left is None else f", about {duration(at.seconds_left)} left"
+    return f"training on {at.host}: {so_far}, {at.passes_per_second:.3g} a second{left}"
 
 
 def check(settings: checking.Settings, *, json: Json = False) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from undiffuse.runs.guard import SCRATCH, foreign, inside, siblings
+from undiffuse.runs.guard import PROGRESS, SCRATCH, foreign, inside, is_held, siblings
 from undiffuse.runs.manifest import RESULTS, BlockEntry, Manifest, read_manifest
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import UNFINISHED, read_sealed, sha256_of
@@ -105,7 +105,8 @@ def _of_no_block(path: Path, manifest: Manifest) -> Iterator[Finding]:
 
 def _left_over(path: Path) -> Iterator[Finding]:
     remedy = "the next training or evaluation removes it"
-    for pattern in (f".*{UNFINISHED}", f"weights/.*{UNFINISHED}", SCRATCH):
+    of_training = () if is_held(path) else (SCRATCH, PROGRESS)
+    for pattern in (f".*{UNFINISHED}", f"weights/.*{UNFINISHED}", *of_training):
         for each in sorted(path.glob(pattern)):
             yield Finding(str(each.relative_to(path)), "left over", remedy)
     for ending in ("new", "old"):

@@ -17,9 +17,9 @@ from undiffuse.support.files import LARGEST_TEXT, UNFINISHED, clear_unfinished, 
 from undiffuse.support.locks import is_dead, locked
 
 # What commands put into a run folder. Deleting a run deletes these and refuses where there is anything else.
-_FILES = "|".join(
-    map(re.escape, ("config.toml", "manifest.json", "reference.safetensors", "metrics.jsonl", "report.html", *RESULTS))
-)
+PROGRESS = "progress.json"  # how far a training is, while it runs
+_NAMES = ("config.toml", "manifest.json", "reference.safetensors", "metrics.jsonl", "report.html", PROGRESS, *RESULTS)
+_FILES = "|".join(map(re.escape, _NAMES))
 _BLOCKS = r"block-\d+-\d+\.(?:safetensors|partial|state)"
 SCRATCH = ".scratch"  # a copy of the data for workers, while they train
 _LOCK = "lock"
@@ -93,6 +93,11 @@ def held(path: Path, wait: bool = False) -> Iterator[str]:
             os.ftruncate(descriptor, 0)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds a run folder now, as far as the file system can tell."""
+    return (path / _LOCK).exists() and not is_dead(path / _LOCK)
+
+
 def holder(path: Path) -> str:
     """Token of the process that holds a run folder; empty if none does."""
     try:
@@ -111,6 +116,7 @@ def clear_leftovers(path: Path) -> None:
         if not folder.is_symlink():
             clear_unfinished(folder)
     shutil.rmtree(inside(path / SCRATCH), ignore_errors=True)
+    inside(path / PROGRESS).unlink(missing_ok=True)
     for ending in ("new", "old"):
         for left in siblings(path, ending):
             if left.is_dir() and not foreign(left) and is_dead(left / _LOCK if (left / _LOCK).exists() else left):

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from undiffuse.runs import config as configuration
 from undiffuse.runs.folder import RunFolder
+from undiffuse.runs.heartbeat import Heartbeat
 from undiffuse.support import results
 from undiffuse.support.progress import OnProgress, silent
 
@@ -30,6 +31,41 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Progress(results.Result):
+    """How far a training is.
+
+    Attributes
+    ----------
+    host : str
+        Machine that hands out the work.
+    passes_done, passes : int
+        Passes over the data, made and in all.
+    passes_per_second : float
+    seconds_left : float or None
+        If the passes to come cost what those made did; None before the first.
+    seconds_since : float
+        Since the training last said so, which it does every few seconds.
+    late : bool
+        Whether that is so long that it was probably killed.
+    """
+
+    host: str
+    passes_done: int
+    passes: int
+    passes_per_second: float
+    seconds_left: float | None
+    seconds_since: float
+    late: bool
+
+    @staticmethod
+    def of(beat: Heartbeat) -> Progress:
+        """Make it of what the training wrote."""
+        return Progress(
+            beat.host, beat.done, beat.total, beat.rate, beat.seconds_left, round(beat.age, 1), beat.is_late
+        )
+
+
+@dataclass(frozen=True)
 class Result(results.Result):
     """What a run folder is, how far it is, and where its schedule ends.
 
@@ -44,6 +80,8 @@ class Result(results.Result):
         ``T``, ``alpha_bar_T``, ``ou_time_T`` and ``prior_kl``, in nats per dimension.
     config : dict
         Every setting.
+    progress : Progress or None
+        Of a training that is going on, or was killed.
     """
 
     run: str
@@ -61,6 +99,7 @@ class Result(results.Result):
     training_seconds: float
     schedule: Mapping[str, float]
     config: Mapping[str, Any]
+    progress: Progress | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +128,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     folder = RunFolder.open(settings.run)
     config, manifest, reference = folder.config, folder.manifest, folder.reference()
     second_moment = float((reference.variances.sum() + (reference.mean**2).sum()) / reference.dim)
-    forward = config.forward()
+    forward, beat = config.forward(), Heartbeat.read(folder.path)
     return Result(
         run=str(folder.path),
         preset=config.name,
@@ -106,6 +145,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         training_seconds=manifest.training_seconds,
         schedule={**forward.schedule.end(), "prior_kl": forward.prior_kl_of(second_moment)},
         config=config.model_dump(mode="json", exclude_none=True),
+        progress=None if beat is None else Progress.of(beat),
     )
 
 

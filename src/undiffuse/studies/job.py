@@ -11,6 +11,7 @@ from undiffuse.studies import evaluate, report, train
 from undiffuse.studies.figures import FIGURES, figures_of
 from undiffuse.support import results
 from undiffuse.support.progress import OnProgress, silent
+from undiffuse.training.plan import Plan
 
 Settings = train.Settings
 Stage = Callable[[str, str], AbstractContextManager[OnProgress]]
@@ -46,8 +47,9 @@ def _quiet(label: str, unit: str) -> AbstractContextManager[OnProgress]:
     return nullcontext(silent)
 
 
-def run(settings: Settings, stage: Stage = _quiet) -> Result:
-    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its two long stages.
+def run(settings: Settings, stage: Stage = _quiet, on_plan: Callable[[Plan], None] | None = None) -> Result:
+    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its two long stages, ``on_plan`` is
+    told before what the training will take.
 
     The run is opened once, by the training; all later stages use its data, bank and denoisers.
 
@@ -57,7 +59,7 @@ def run(settings: Settings, stage: Stage = _quiet) -> Result:
         See :func:`undiffuse.studies.train.train`.
     """
     with stage("training", "passes") as update:
-        opened = train.train(settings, update)
+        opened = train.train(settings, update, on_plan)
     with stage("sampling", "samples") as update:
         judged = evaluate.run(evaluate.Settings(opened, seed=opened.config.seed), update)
     drawn = figures_of(opened, opened.path / "figures")

@@ -13,6 +13,7 @@ from undiffuse.runs import config as configuration
 from undiffuse.studies.options import Changes, IdxFolder, Numbers, all_changes
 from undiffuse.support import results
 from undiffuse.support.errors import require
+from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import Execution
 from undiffuse.training.blocks import total_passes, weight_bytes
 from undiffuse.training.cost import PassCost, block_seconds, longest_chain, makespan, pass_costs
@@ -89,7 +90,7 @@ class Result(results.Result):
     worker_bytes: int
 
 
-def run(settings: Settings) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     """Measure a few passes and plan the whole; nothing is written.
 
     Raises
@@ -101,7 +102,7 @@ def run(settings: Settings) -> Result:
     config = configuration.load(settings.preset, all_changes(settings.changes, settings.data), settings.seed)
     data = datasets.load(config)
     device, engine = Execution(settings.device).resolve(config, data.dim)
-    costs = pass_costs(config, data, device)
+    costs = pass_costs(config, data, device, on_progress)
     seconds, blocks = block_seconds(config, costs), config.blocks()
     before = [config.block_before(i) for i in range(len(blocks))]
     sizes = [weight_bytes(config, block, data.dim) for block in blocks]

@@ -81,8 +81,10 @@ class Settings:
         Limit of the job, as SLURM writes it; what is trained until then is kept.
     memory : str
         Of each core, as SLURM writes it.
-    partition, account : str, optional
-        As SLURM knows them.
+    partition : str, optional
+        Part of the cluster, as SLURM knows it.
+    account : str, optional
+        Whom the hours are counted to, as SLURM knows it.
     before : tuple of str
         Line of shell to run first, such as "module load openssl"; may be repeated.
     changes : tuple of str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import Execution, Overfit, train_run
 from undiffuse.training.execution import DeviceName
+from undiffuse.training.plan import Plan
 
 _LARGEST_ERROR = 2.0  # that a single time may have without a warning
 
@@ -95,8 +97,10 @@ class Result(results.Result):
     overfit: Overfit
 
 
-def train(settings: Settings, on_progress: OnProgress = silent) -> OpenRun:
-    """Train, and return the run with the data it was trained on.
+def train(
+    settings: Settings, on_progress: OnProgress = silent, on_plan: Callable[[Plan], None] | None = None
+) -> OpenRun:
+    """Train, and return the run with the data it was trained on; ``on_plan`` is told before what it will take.
 
     Raises
     ------
@@ -120,6 +124,7 @@ def train(settings: Settings, on_progress: OnProgress = silent) -> OpenRun:
             on_progress=on_progress,
             backend=settings.backend.build(),
             scratch=settings.scratch,
+            on_plan=on_plan,
         ),
     )
     opened = OpenRun(folder, data)
@@ -153,10 +158,10 @@ def doubts(errors: Floats, linear: Floats) -> str:
     return ""
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_plan: Callable[[Plan], None] | None = None) -> Result:
     """Train a bank into a run folder; see :func:`train`."""
     require(settings.out is not None, "train wants --out RUN, the run folder to make")
-    return summary(train(settings, on_progress))
+    return summary(train(settings, on_progress, on_plan))
 
 
 def summary(run: RunLike) -> Result:

@@ -26,6 +26,13 @@ def silent(done: int, total: int) -> None:
     """Show nothing; the default."""
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it, such as 38 s, 12 min or 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
 def counter(update: OnProgress, total: int, per: int = 1) -> Callable[..., None]:
     """Return ``step(count=1)``, which adds up counts and reports ``sum // per`` of ``total`` after each."""
     made = 0
@@ -85,8 +92,8 @@ def _lines(label: str, unit: str) -> Iterator[Update]:
         if now - last < _LOG_EVERY:
             return
         last = now
-        left = f", {(now - start) * (total - done) / done:.0f} s left" if done else ""
-        print(f"{label}: {done} of {total} {unit}, {now - start:.0f} s{left}", file=sys.stderr, flush=True)  # noqa: T201
+        left = f", {duration((now - start) * (total - done) / done)} left" if done else ""
+        print(f"{label}: {done} of {total} {unit}, {duration(now - start)}{left}", file=sys.stderr, flush=True)  # noqa: T201
 
     yield update
     print(f"{label}: done in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)  # noqa: T201

@@ -123,8 +123,7 @@ class BlockTrainer:
         self._device = device
         self._sweeps = self._training.order == "sweep"
         self.engine = engines.choose(self._training.engine, self._architecture, device, self._sweeps)
-        side_by_side = self.engine == "torch" and self._training.order == "independent"
-        at_once = self._training.at_once if side_by_side else 1
+        at_once = side_by_side(self._training, self.engine)
         upwards = self._training.sweep_from is not None and first > self._training.sweep_from
         times = range(first, last + 1) if upwards else range(last, first - 1, -1)
         self._groups = [list(times[i : i + at_once]) for i in range(0, len(times), at_once)]
@@ -235,6 +234,11 @@ class BlockTrainer:
         rng = stream(self._config.seed, Purpose.START, t)
         inputs = self._examples(t).at_start(self._architecture.hidden, rng)
         return start_weights(self._architecture, inputs, rng)
+
+
+def side_by_side(training: TrainingSection, engine: str) -> int:
+    """How many networks of a block an engine trains at once."""
+    return training.at_once if engine == "torch" and training.order == "independent" else 1
 
 
 def total_passes(config: Config, blocks: Iterable[Block] | None = None) -> int:

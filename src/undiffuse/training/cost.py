@@ -1,4 +1,4 @@
-"""What a training will cost, from a few passes of a few networks: seconds of each block, and of all of them."""
+"""What a training will cost, from a pass of a few networks: seconds of each block, and of all of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import numpy as np
 from undiffuse.datasets import Dataset
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.runs.config import Block, Config
+from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.threads import one_thread, one_torch_thread
-from undiffuse.training.blocks import BlockTrainer, total_passes
+from undiffuse.training import engines
+from undiffuse.training.blocks import BlockTrainer, side_by_side, total_passes, weight_bytes
+from undiffuse.training.execution import Execution
+from undiffuse.training.plan import Plan
 
-_PASSES = 4  # of each network timed; the first is not counted
-_TIMES = 3  # networks timed in each range
+_QUICK = 0.1  # seconds; a trial that takes less is made again with more passes
+_MORE = 10  # passes of that one
 
 
 @dataclass(frozen=True)
@@ -43,52 +47,91 @@ class PassCost:
         return total_passes(config, [block]) * self.seconds + (block.last - block.first + 1) * self.start
 
 
-def pass_costs(config: Config, data: Dataset, device: str) -> list[PassCost]:
-    """Time a few passes of networks at a few times of each range of times that has its own settings."""
+def pass_costs(config: Config, data: Dataset, device: str, on_progress: OnProgress = silent) -> list[PassCost]:
+    """Time a pass or more of the network in the middle of each range of times that has its own settings.
+
+    Parameters
+    ----------
+    config : Config
+    data : Dataset
+    device : {"cpu", "cuda"}
+    on_progress : callable
+        Called with the number of ranges timed and how many there are.
+    """
     reference = GaussianDenoiser.from_data(config.forward(), data.train)
 
-    def timed(block: Block) -> tuple[float, float]:
-        return _timed(BlockTrainer(_shortened(config, block), block, data.train, data.held_out, reference, device))
+    def timed(block: Block, passes: int) -> tuple[float, float]:
+        short = _shortened(config, block, passes)
+        return _timed(BlockTrainer(short, block, data.train, data.held_out, reference, device), passes)
 
     def alike(block: Block) -> str:
         training, architecture = config.training_at(block.last), config.architecture_at(block.last, data.dim)
         return repr((training, architecture))
 
+    ranges = [[*blocks] for _, blocks in groupby(config.blocks(), alike)]
     found: list[PassCost] = []
-    for _, blocks in groupby(config.blocks(), alike):
-        whole = list(blocks)
-        first, last = whole[0].first, whole[-1].last
-        side_by_side = config.training.at_once if config.training.order == "independent" else 1
-        starts = sorted({round(t) for t in np.linspace(first, max(first, last - side_by_side + 1), _TIMES)})
-        trials = [Block(t, min(last, t + side_by_side - 1)) for t in starts]
+    for blocks in ranges:
+        first, last = blocks[0].first, blocks[-1].last
+        training, architecture = config.training_at(last), config.architecture_at(last, data.dim)
+        engine = engines.choose(training.engine, architecture, device, training.order == "sweep")
+        together = side_by_side(training, engine)
+        middle = max(first, (first + last - together + 1) // 2)
+        trial = Block(middle, min(last, middle + together - 1))
         if not found:
-            timed(trials[0])  # what is compiled or loaded once is not counted
-        costs = np.array([timed(trial) for trial in trials])
-        found.append(PassCost(first, last, *costs.mean(axis=0).tolist()))
+            timed(trial, 1)  # what is compiled or loaded once is not counted
+        cost = timed(trial, 1)
+        found.append(PassCost(first, last, *(timed(trial, _MORE) if sum(cost) < _QUICK else cost)))
+        on_progress(len(found), len(ranges))
     return found
 
 
-def _shortened(config: Config, block: Block) -> Config:
+def _shortened(config: Config, block: Block, passes: int) -> Config:
     """Configuration in which a block starts by itself and is trained for a few passes."""
     sweeps, warm = config.training.order == "sweep", config.training.order != "independent"
-    passes = {"epochs": _PASSES, "warm_epochs": _PASSES if warm else None}
-    training = config.training.model_copy(update={**passes, "sweep_from": block.last if sweeps else None})
+    few = {"epochs": passes, "warm_epochs": passes if warm else None}
+    training = config.training.model_copy(update={**few, "sweep_from": block.last if sweeps else None})
     times = tuple(part.model_copy(update={"epochs": None, "warm_epochs": None}) for part in config.times)
     return config.model_copy(update={"training": training, "times": times})
 
 
-def _timed(trainer: BlockTrainer) -> tuple[float, float]:
+def _timed(trainer: BlockTrainer, passes: int) -> tuple[float, float]:
     """Seconds for each network of a pass, and before the first."""
     stamps: list[tuple[float, int]] = []
     with one_thread(), one_torch_thread():
         trainer.run(on_pass=lambda networks: stamps.append((time.perf_counter(), networks)))
-    moments, networks = np.array([moment for moment, _ in stamps]), np.array([count for _, count in stamps])
-    # At the beginning of each group a stamp of no network; then one for each pass.
-    begun = np.flatnonzero(networks[1:] == 0) + 1
-    made = int(networks[begun + 1].sum())
-    later = np.concatenate([np.diff(moments[at + 1 : at + _PASSES + 1]) for at in begun])
-    a_pass = float(np.median(later)) * len(begun) / made
-    return a_pass, max(0.0, float((moments[-1] - moments[0]) / made - _PASSES * a_pass))
+    # One stamp before anything, one when the networks are made, and then one for each pass.
+    begun, *made = [moment for moment, _ in stamps[1:]]
+    networks = stamps[-1][1]
+    return float(np.median(np.diff([begun, *made]))) / networks, (begun - stamps[0][0]) / networks
+
+
+def planned(config: Config, data: Dataset, device: str, execution: Execution, blocks: Sequence[int]) -> Plan:
+    """Plan the training of these blocks of a configuration; a few passes are timed.
+
+    Parameters
+    ----------
+    config : Config
+    data : Dataset
+    device : str
+    execution : Execution
+    blocks : sequence of int
+        Indices of those left to train.
+    """
+    ranges, workers, seconds = config.blocks(), execution.processes(len(blocks), device), None
+    if not execution.backend.elsewhere:
+        each = block_seconds(config, pass_costs(config, data, device))
+        position = {index: k for k, index in enumerate(blocks)}
+        # A block that continues one done before this training has nothing to wait for.
+        before = [None if (after := config.block_before(i)) is None else position.get(after) for i in blocks]
+        seconds = makespan([each[i] for i in blocks], before, workers)
+    return Plan(
+        networks=sum(ranges[i].last - ranges[i].first + 1 for i in blocks),
+        blocks=len(blocks),
+        workers=workers,
+        seconds=seconds,
+        disk_bytes=sum(weight_bytes(config, ranges[i], data.dim) for i in blocks),
+        data_bytes=data.train.nbytes + data.held_out.nbytes,
+    )
 
 
 def block_seconds(config: Config, costs: Iterable[PassCost]) -> list[float]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from undiffuse.runs.config import Config
 from undiffuse.support.backend import LOCAL, Backend, processes
 from undiffuse.support.errors import UserError, one_of, require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import engines
+
+if TYPE_CHECKING:
+    from undiffuse.training.plan import Plan
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[str, ...] = get_args(DeviceName)
@@ -35,6 +39,9 @@ class Execution:
         Processes of this machine, or Dask workers; these train run folders, which they must reach by the same path.
     scratch : path, optional
         Folder that all workers reach, for a copy of the data while a run is trained; the run folder by default.
+    on_plan : callable, optional
+        Called once with the :class:`~undiffuse.training.plan.Plan` of the training of a run, before it starts; a few
+        passes are timed for it.
     """
 
     device: DeviceName = "auto"
@@ -43,6 +50,7 @@ class Execution:
     on_progress: OnProgress = silent
     backend: Backend = LOCAL
     scratch: Path | None = None
+    on_plan: Callable[[Plan], None] | None = None
 
     def __post_init__(self) -> None:
         require(self.workers is None or self.workers >= 1, f"workers = {self.workers}: wanted at least 1")

@@ -22,13 +22,16 @@ from undiffuse.networks.bank import Bank, MemoryBlock
 from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
+from undiffuse.runs.heartbeat import Pulse
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import in_bytes, total_memory
 from undiffuse.support.interrupts import stopping_softly
+from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
 from undiffuse.training.blocks import total_passes, weight_bytes
+from undiffuse.training.cost import planned
 from undiffuse.training.execution import Execution
 from undiffuse.training.repair import repair
 from undiffuse.training.workers import Job, Link, Scratch, run_jobs
@@ -112,6 +115,8 @@ def train_run(
             _check_room(config, data.dim, run.path, execution.processes(len(left), device), left)
         started, before = time.monotonic(), run.manifest.training_seconds
         todo = [i for i, entry in enumerate(run.blocks) if entry.state != "done"]
+        if execution.on_plan is not None and todo:
+            execution.on_plan(planned(config, data, device, execution, todo))
         records = {i: run.read_record(entry) for i, entry in enumerate(run.blocks) if i not in todo}
         _write_metrics(run, records)
         for job, arrays in _Training(config, data, run.reference(), execution, run, token).of(todo):
@@ -153,12 +158,26 @@ class _Training:
             scratch.fill(self.data.train, self.data.held_out, self.reference, len(blocks))
             jobs = [self._job(i, scratch, device) for i in reversed(todo)]
             soft = nullcontext() if self.run is None else stopping_softly(scratch.ask_to_stop)
-            with soft, self.execution.executor(len(todo), device) as executor:
-                yield from run_jobs(
-                    jobs,
-                    executor,
-                    lambda: self.execution.on_progress(total - left + scratch.passes_done(), total),
-                )
+            with soft, self._pulse(total - left) as beat, self.execution.executor(len(todo), device) as executor:
+
+                def tick() -> None:
+                    done = total - left + scratch.passes_done()
+                    beat(done, total)
+                    self.execution.on_progress(done, total)
+
+                yield from run_jobs(jobs, executor, tick)
+
+    @contextmanager
+    def _pulse(self, before: int) -> Iterator[OnProgress]:
+        """Give what says in the run folder, if there is one, how far the training is."""
+        if self.run is None:
+            yield silent
+            return
+        pulse = Pulse(self.run.path, before)
+        try:
+            yield pulse.beat
+        finally:
+            pulse.end()
 
     @contextmanager
     def _scratch(self) -> Iterator[Scratch]:
