@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from undiffuse import datasets
-from undiffuse.datasets import ArrayData
+from undiffuse.datasets import ArrayData, Units
+from undiffuse.datasets.sources import given_rows
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.denoiser import Denoiser
-from undiffuse.diffusion.inpainting import Inpainting, inpaint
+from undiffuse.diffusion.inpainting import Inpainting, as_mask, inpaint
 from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.diffusion.samplers import Sampler, Variance
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.networks.bank import Bank
+from undiffuse.recipes import MINUTES, Wishes, choose
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.runs.folder import RunFolder
@@ -23,6 +26,8 @@ from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import require
 from undiffuse.support.streams import Streams
 from undiffuse.training import Execution, run_errors, train_bank
+
+_HELD_OUT = 0.1  # share of the samples
 
 
 class Diffusion(Denoiser):
@@ -36,6 +41,10 @@ class Diffusion(Denoiser):
         ``bank[t]`` is the autoencoder of time t.
     errors : (T, 3) array
         Rows ``(t, training error, held-out error)``, mean squares in xi per dimension after the last pass.
+    units : Units or None
+        The user's units, of a model whose settings were chosen from its data; None where they are the model's. Whole
+        rows of data are in the user's units: what :meth:`sample` gives, what :meth:`inpaint` takes and gives. Whatever
+        has to do with states ``x_t``, and :meth:`bound`, is in the model's; ``units.to_model`` and ``to_user`` convert.
 
     Examples
     --------
@@ -61,6 +70,7 @@ class Diffusion(Denoiser):
         super().__init__(bank.forward, bank.dim)
         self.bank = bank
         self.errors = errors
+        self.units: Units | None = datasets.units_of(config.data)
 
     def __repr__(self) -> str:
         return f"Diffusion({self.config.name}, dim={self.dim}, {self.forward!r})"
@@ -95,8 +105,9 @@ class Diffusion(Denoiser):
         return self.bank.along_axes()
 
     def sample(self, n: int, *, sampler: Sampler | None = None, seed: int | Streams = 0) -> Floats:
-        """Generate ``n`` samples; see :func:`undiffuse.sample`."""
-        return reverse.sample(self, n, sampler=sampler, seed=seed)
+        """Generate ``n`` samples in the user's units; see :func:`undiffuse.sample`, which gives them in the model's."""
+        x = reverse.sample(self, n, sampler=sampler, seed=seed)
+        return x if self.units is None else self.units.to_user(x)
 
     def reconstruct(self, x_t: ArrayLike, t: int, *, sampler: Sampler | None = None, seed: int | Streams = 0) -> Floats:
         """Take diffused samples back from time ``t``.
@@ -117,14 +128,23 @@ class Diffusion(Denoiser):
         sampler: Sampler | None = None,
         seed: int = 0,
     ) -> Floats:
-        """Fill in what is destroyed (True in the mask).
+        """Fill in what is destroyed (True in the mask), in the user's units; what is known comes back as it was.
 
         Parameters
         ----------
         x0, destroyed, how, sampler, seed
             See :func:`undiffuse.inpaint`.
         """
-        return inpaint(self, x0, destroyed, how=how, sampler=sampler, seed=seed)
+        if self.units is None:
+            return inpaint(self, x0, destroyed, how=how, sampler=sampler, seed=seed)
+        columns = self.units.count(self.dim)
+        given = np.asarray(x0, np.float64)
+        require(given.ndim == 2 and given.shape[1] == columns, f"x0 has shape {given.shape}, wanted (n, {columns})")
+        mask = as_mask(destroyed, *given.shape)
+        whole = np.where(mask, 0.0, given)  # what is destroyed may be anything, even NaN
+        known = self.units.known_to_model(mask)
+        filled = inpaint(self, self.units.to_model(whole), known, how=how, sampler=sampler, seed=seed)
+        return np.where(mask, self.units.to_user(filled), given)
 
     def bound(
         self,
@@ -146,34 +166,41 @@ class Diffusion(Denoiser):
 
 def fit(
     x: ArrayLike,
-    preset: str | Path | Config = "spiral-2pi",
+    preset: str | Path | Config | None = None,
     changes: Sequence[str] = (),
     *,
-    held_out: float = 0.1,
+    held_out: float | None = None,
     seed: int | None = None,
+    minutes: float | None = None,
     execution: Execution | None = None,
 ) -> Diffusion:
     """Train a bank on samples, in memory.
 
+    Without a preset every setting is chosen from the samples, as ``undiffuse run FILE`` does: they may be in any units,
+    which samples come back in (see :attr:`Diffusion.units`). With a preset the samples are taken as they are.
+
     Parameters
     ----------
     x : array_like, shape (n, dim)
-        Samples, in the units the model is to work in.
-    preset : str, path or Config
-        Everything but the data: a preset's name, a TOML file, or a configuration.
+        Samples. Without a preset also of shape ``(n,)`` or, as images, ``(n, rows, columns)``.
+    preset : str, path or Config, optional
+        Everything but the data: a preset's name, a TOML file, or a configuration. Chosen from the data by default.
     changes : sequence of str
-        ``section.key=value`` settings that replace the preset's, such as ``"training.epochs=5"``.
-    held_out : float
-        Share of the samples, at the end, kept apart for the held-out error.
+        ``section.key=value`` settings that replace the preset's or the chosen ones, such as ``"training.epochs=5"``.
+    held_out : float, optional
+        Share of the samples kept apart for the held-out error, 0.1 by default: at the end, or drawn where settings are
+        chosen.
     seed : int, optional
-        Of every random stream; the preset's by default.
+        Of every random stream; the preset's by default, or 0.
+    minutes : float, optional
+        That training may take where settings are chosen; 1 by default.
     execution : Execution, optional
         Device, number of worker processes, and what is told of the progress.
 
     Raises
     ------
     UserError
-        If the samples are not a finite ``(n, dim)`` array, are too few for a minibatch, or a setting is wrong.
+        If the samples are not finite real numbers of such a shape, are too few, or a setting is wrong.
 
     Examples
     --------
@@ -186,11 +213,17 @@ def fit(
 
     See Also
     --------
-    undiffuse.Diffusion, undiffuse.presets
+    undiffuse.Diffusion, undiffuse.presets, undiffuse.recipes.choose
     """
+    require(held_out is None or 0 < held_out < 1, f"held_out = {held_out}: wanted a share between 0 and 1")
+    if preset is None:
+        wishes = Wishes(changes, MINUTES if minutes is None else minutes, held_out, seed or 0)
+        recipe = choose(given_rows(x), ArrayData(held_out=1), wishes, execution or Execution())
+        recipe.config.forward().check_prior(recipe.data.train)
+        return Diffusion(recipe.config, *train_bank(recipe.config, recipe.data, execution))
+    require(minutes is None, "minutes go without a preset: a preset says how many passes are made")
     samples = as_samples(x)
-    require(0 < held_out < 1, f"held_out = {held_out}: wanted a share between 0 and 1")
-    section = ArrayData(held_out=max(1, round(held_out * len(samples))))
+    section = ArrayData(held_out=max(1, round((held_out or _HELD_OUT) * len(samples))))
     if isinstance(preset, Config):
         require(not changes, "changes go with a preset's name or file, not with a configuration")
         chosen = preset if seed is None else preset.model_copy(update={"seed": seed})

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from undiffuse.support.results import Result
 
 if TYPE_CHECKING:
+    from undiffuse.recipes import Recipe
     from undiffuse.training.plan import Plan
 
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
@@ -35,6 +36,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def announce(plan: Plan) -> None:
     """Say on standard error, before a training starts, what it will take."""
     print(f"undiffuse: {plan.line()}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def explain(recipe: Recipe) -> None:
+    """Say on standard error what the data are like, and which settings were chosen for them and why."""
+    for line in recipe.lines():
+        print(f"undiffuse: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def measured(value: float, stderr: float, digits: int = 3) -> str:

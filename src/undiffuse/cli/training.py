@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, announce, answer
+from undiffuse.cli.answers import Json, announce, answer, explain
 from undiffuse.studies import sample as sampling
 from undiffuse.studies import train as training
 from undiffuse.support.progress import progress
@@ -11,7 +11,7 @@ from undiffuse.support.progress import progress
 def train(settings: training.Settings, *, json: Json = False) -> None:
     """Train a bank into a run folder."""
     with progress("training", "passes") as update:
-        result = training.run(settings, update, announce)
+        result = training.run(settings, update, announce, explain)
     answer(result, json, training_lines(result))
 
 

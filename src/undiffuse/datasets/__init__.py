@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
-from undiffuse.datasets.arrays import ArrayData, FileData
+from undiffuse.datasets.arrays import ArrayData, FileData, LabelledDataset, Missing, RowData, without_missing
 from undiffuse.datasets.base import DATASETS, DataSection, Dataset, register
 from undiffuse.datasets.curie_weiss import CurieWeissData
 from undiffuse.datasets.mnist import ImageData, ImageDataset, Images, fetch, mnist
+from undiffuse.datasets.sources import Rows, Source
 from undiffuse.datasets.spiral import Spiral, SpiralData, spiral
+from undiffuse.datasets.units import Units, whole_columns
 from undiffuse.support.errors import UserError, one_of
 from undiffuse.support.settings import first_mistake
 
@@ -32,8 +34,14 @@ __all__ = [
     "ImageData",
     "ImageDataset",
     "Images",
+    "LabelledDataset",
+    "Missing",
+    "RowData",
+    "Rows",
+    "Source",
     "Spiral",
     "SpiralData",
+    "Units",
     "fetch",
     "fingerprint",
     "load",
@@ -41,6 +49,9 @@ __all__ = [
     "register",
     "section_of",
     "spiral",
+    "units_of",
+    "whole_columns",
+    "without_missing",
 ]
 
 
@@ -62,8 +73,9 @@ class Configured(Protocol):
         ...
 
 
-def load(config: Configured, samples: ArrayLike | None = None) -> Dataset:
-    """Make or read the data a configuration names; ``samples`` are those of an ``array`` section.
+def load(config: Configured, samples: ArrayLike | Rows | None = None) -> Dataset:
+    """Make or read the data a configuration names; ``samples`` are those of an ``array`` section,
+    or the rows of a file that is read already.
 
     Raises
     ------
@@ -90,6 +102,11 @@ def section_of(settings: Mapping[str, object]) -> DataSection:
         return kind.model_validate(settings)
     except ValidationError as error:
         raise UserError(first_mistake(error, {"": kind, "data": kind}, "data")) from None
+
+
+def units_of(section: DataSection) -> Units | None:
+    """Units of the user's data, where they are not the model's."""
+    return section.units if isinstance(section, RowData) else None
 
 
 def fingerprint(data: Dataset) -> str:

@@ -13,7 +13,6 @@ from undiffuse.diffusion.exact import EmpiricalDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.classes import Classes, Rule, sides
 from undiffuse.support.arrays import Floats
-from undiffuse.support.errors import UserError
 from undiffuse.support.settings import Section
 
 Measure = Callable[[Floats], float]
@@ -119,10 +118,3 @@ def register(section: type[DataSection]) -> type[DataSection]:
     """Enter a kind of data, under the name its section has by default; to be used as a decorator."""
     DATASETS[section.model_fields["name"].default] = section
     return section
-
-
-def split(x: Floats, held_out: int) -> Dataset:
-    """Keep the last ``held_out`` samples apart."""
-    if len(x) <= held_out:
-        raise UserError(f"{len(x)} samples leave none to train on after {held_out} held out")
-    return Dataset(x[:-held_out], x[-held_out:])

@@ -48,7 +48,9 @@ class Images:
     labels : (n,)
     shape : (rows, columns)
     low, high : float
-        Values of the bytes 0 and 255.
+        Values of the bytes 0 and 255, or ends of the range of other pixels.
+    eight_bits : bool
+        Whether pixels are bytes; only then have images a probability, and not just a density.
 
     Examples
     --------
@@ -67,6 +69,7 @@ class Images:
     shape: tuple[int, int]
     low: float = 0.0
     high: float = 1.0
+    eight_bits: bool = True
 
     def first(self, n: int | None) -> Images:
         """Return the first ``n`` images, or all of them for None.

@@ -22,7 +22,7 @@ from undiffuse.runs.guard import (
     inside,
     new_run,
     replace_run,
-    require_only_a_run,
+    require_free,
     siblings,
 )
 from undiffuse.runs.manifest import BlockEntry, Manifest, read_manifest
@@ -103,11 +103,7 @@ class RunFolder:
             If something is there already and ``overwrite`` is false, or what is there is not a run alone.
         """
         path = Path(path)
-        taken = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
-        if taken and not overwrite:
-            raise UserError(f"{path} exists already: continue it with --resume or replace it with --overwrite")
-        if taken:
-            require_only_a_run(path)
+        taken = require_free(path, overwrite)
         text, linear = config.to_toml().encode(), to_bytes(reference.to_arrays())
         blocks = [BlockEntry(first=first, last=last) for first, last in config.blocks()]
         manifest = Manifest(**identity, config_sha256=sha256(text), reference_sha256=sha256(linear), blocks=blocks)

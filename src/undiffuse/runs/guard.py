@@ -61,6 +61,16 @@ def require_only_a_run(path: Path) -> None:
         raise UserError(f"{path} holds {named}, which no command put there: move it away, or choose another --out")
 
 
+def require_free(path: Path, overwrite: bool) -> bool:
+    """Say whether the folder for a new run is taken; a :class:`UserError` if it is and may not be replaced."""
+    taken = path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir())))
+    if taken and not overwrite:
+        raise UserError(f"{path} exists already: continue it with --resume or replace it with --overwrite")
+    if taken:
+        require_only_a_run(path)
+    return taken
+
+
 @contextmanager
 def held(path: Path, wait: bool = False) -> Iterator[str]:
     """Hold a run folder against other trainings, and remove what killed ones left behind.

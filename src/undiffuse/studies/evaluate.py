@@ -134,7 +134,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     )
     opened.folder.keep(
         {
-            "samples.npy": npy_bytes(x[:_KEPT]),
+            "samples.npy": npy_bytes(opened.to_user(x[:_KEPT])),
             "bound.json": json_bytes({name: b.as_dict() for name, b in bounds.items()}),
             "metrics.json": json_bytes(result.as_dict()),
         }
@@ -145,7 +145,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
 def bounds_of(opened: OpenRun, seed: int) -> dict[str, Bound]:
     """Bound (18) of the bank and of both exact denoisers on held-out samples; 8-bit images by their probability."""
     data, levels = opened.data, None
-    if isinstance(data, ImageDataset):
+    if isinstance(data, ImageDataset) and data.images[1].eight_bits:
         levels = data.images[1].low, data.images[1].high
     return {
         name: bound(denoiser, data.held_out[: _BOUND_SAMPLES.get(name, _MOST_BOUND_SAMPLES)], levels=levels, seed=seed)

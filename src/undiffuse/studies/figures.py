@@ -178,7 +178,7 @@ def generated_clouds(runs: Sequence[OpenRun]) -> Figure:
             opened.data.dim == 2,
             f"Figure 5 shows two-dimensional data; {opened.path} has dimension {opened.data.dim}",
         )
-        samples = opened.model.sample(_SHOWN, seed=opened.config.seed)
+        samples = reverse.sample(opened.model, _SHOWN, seed=opened.config.seed)
         rows.append((opened.config.name, opened.data.train[:_SHOWN], samples))
     return drawing.generated(rows)
 
@@ -187,7 +187,7 @@ def generated_clouds(runs: Sequence[OpenRun]) -> Figure:
 def generated_images(opened: OpenRun) -> Figure:
     """Figure 6 of one run."""
     train, _ = opened.images
-    samples = opened.model.sample(100, seed=opened.config.seed)
+    samples = reverse.sample(opened.model, 100, seed=opened.config.seed)
     groups = [("real digits", train.x[:100]), (f"{opened.config.name}: samples", samples)]
     return drawing.image_grid(groups, pixels_of(train))
 

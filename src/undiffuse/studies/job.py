@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from undiffuse.recipes import Recipe
 from undiffuse.studies import evaluate, report, train
 from undiffuse.studies.figures import FIGURES, figures_of
 from undiffuse.support import results
@@ -47,9 +48,16 @@ def _quiet(label: str, unit: str) -> AbstractContextManager[OnProgress]:
     return nullcontext(silent)
 
 
-def run(settings: Settings, stage: Stage = _quiet, on_plan: Callable[[Plan], None] | None = None) -> Result:
-    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its two long stages, ``on_plan`` is
-    told before what the training will take.
+def run(
+    settings: Settings,
+    stage: Stage = _quiet,
+    on_plan: Callable[[Plan], None] | None = None,
+    on_recipe: Callable[[Recipe], None] | None = None,
+) -> Result:
+    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its two long stages.
+
+    ``on_plan`` is told before what the training will take, and ``on_recipe`` the settings chosen for data without a
+    preset.
 
     The run is opened once, by the training; all later stages use its data, bank and denoisers.
 
@@ -59,7 +67,7 @@ def run(settings: Settings, stage: Stage = _quiet, on_plan: Callable[[Plan], Non
         See :func:`undiffuse.studies.train.train`.
     """
     with stage("training", "passes") as update:
-        opened = train.train(settings, update, on_plan)
+        opened = train.train(settings, update, on_plan, on_recipe)
     with stage("sampling", "samples") as update:
         judged = evaluate.run(evaluate.Settings(opened, seed=opened.config.seed), update)
     drawn = figures_of(opened, opened.path / "figures")

@@ -85,6 +85,11 @@ class OpenRun:
         """The trained model; UserError if training is unfinished or the folder is damaged."""
         return Diffusion(self.config, self.folder.bank(), self.errors)
 
+    def to_user(self, x: Floats) -> Floats:
+        """Take rows in the model's units to the user's, which are the same unless settings were chosen from data."""
+        units = datasets.units_of(self.config.data)
+        return x if units is None else units.to_user(x)
+
     @cached_property
     def errors(self) -> Floats:
         """Rows ``(t, training error, held-out error)`` of the times that are trained."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from undiffuse.datasets import Missing
 from undiffuse.diffusion.samplers import SAMPLERS, Sampler, Variance
 from undiffuse.support.backend import Backend, BackendName
 
@@ -83,3 +84,41 @@ class BackendOptions:
 
 
 DEFAULT_BACKEND = BackendOptions()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class OwnOptions:
+    """Your own data in place of a preset.
+
+    Attributes
+    ----------
+    labels : str, optional
+        Of your own data: a column, an array of an .npz or HDF5 file, or a file of labels.
+    classes : tuple of str
+        Of your own data: labels whose rows are kept; may be repeated.
+    without : tuple of str
+        Of your own data: a column to leave out, by name or by number from 1; may be repeated.
+    missing : {"refuse", "drop", "mean"}, optional
+        Of your own data: leave out rows with missing values, or fill in the column's mean; refused by default.
+    minutes : float, optional
+        Of your own data: minutes that training may take, 1 by default.
+    save_preset : path, optional
+        Of your own data: TOML file to write the settings chosen into, with their reasons.
+    """
+
+    _: KW_ONLY
+    labels: str | None = None
+    classes: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    without: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    missing: Missing | None = None
+    minutes: float | None = None
+    save_preset: Path | None = None
+
+    def given(self) -> list[str]:
+        """Names of those that were given."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "_"}
+        return [f"--{name.replace('_', '-')}" for name, value in values.items() if value not in (None, ())]
+
+
+NO_OWN_OPTIONS = OwnOptions()

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
+from undiffuse.datasets.tables import table_bytes
+from undiffuse.datasets.units import made_up
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.samplers import Sampler
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
-from undiffuse.support.files import check_memory, check_output, write_array
+from undiffuse.support.files import check_memory, check_output, write_array, write_file
 from undiffuse.support.progress import OnProgress, counter, silent
 
 
@@ -30,7 +32,7 @@ class Settings:
     n : int
         Number of samples. Sample i is the same for every n.
     out : path
-        File to write, a .npy array of shape (n, dim).
+        File to write: a .npy array of shape (n, dim), or a .csv table. Samples are in the units of the data.
     sampler : SamplerOptions
     seed : int
         Seed of the samples' random streams.
@@ -81,13 +83,15 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         If the run is unfinished, the sampler does not fit its schedule, or the file cannot be written.
     """
     sampler = settings.sampler.build()
-    check_output(settings.out, settings.overwrite, ".npy")
+    table = settings.out.suffix == ".csv"
+    check_output(settings.out, settings.overwrite, ".csv" if table else ".npy")
     opened = OpenRun.of(settings.run)
     start = time.monotonic()
     # The states, their noise and what is written stand in memory at once.
     check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
     x = draw(opened, settings.n, sampler, settings.seed, on_progress)
-    path = write_array(settings.out, x, settings.overwrite)
+    x = opened.to_user(x)
+    path = _write_table(settings.out, opened, x) if table else write_array(settings.out, x, settings.overwrite)
     return Result(
         out=str(path),
         n=len(x),
@@ -97,6 +101,13 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         seed=settings.seed,
         seconds=round(time.monotonic() - start, 2),
     )
+
+
+def _write_table(path: Path, opened: OpenRun, x: Floats) -> Path:
+    """Write samples in the user's units as a table with the names of its columns."""
+    units, dim = opened.model.units, opened.reference.dim
+    names, whole = (made_up(dim), []) if units is None else (units.columns(dim), units.whole_of(dim))
+    return write_file(path, table_bytes(x, names, whole))
 
 
 def draw(opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnProgress = silent) -> Floats:

@@ -11,9 +11,23 @@ import numpy as np
 from cyclopts import Parameter
 
 from undiffuse import datasets
+from undiffuse.datasets import Dataset
+from undiffuse.recipes import Recipe
 from undiffuse.runs import config as configuration
+from undiffuse.runs.config import Config
+from undiffuse.runs.guard import require_free
+from undiffuse.studies import own_data
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, all_changes
+from undiffuse.studies.options import (
+    DEFAULT_BACKEND,
+    NO_OWN_OPTIONS,
+    BackendOptions,
+    Changes,
+    Flag,
+    IdxFolder,
+    OwnOptions,
+    all_changes,
+)
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
@@ -33,7 +47,8 @@ class Settings:
     Attributes
     ----------
     preset : str
-        Name of a preset (see `undiffuse presets`) or a TOML file.
+        Name of a preset (see `undiffuse presets`), a TOML file, or your own data: a .npy, .npz, .csv, .tsv, .h5 or IDX
+        file, or a folder of PNG images, for which settings are chosen.
     out : path, optional
         Run folder to make; for run, runs/PRESET by default.
     changes : tuple of str
@@ -50,6 +65,7 @@ class Settings:
         Worker processes; one per core by default.
     data : path, optional
         Folder of IDX files (.gz or not) to take the digits from; for image presets.
+    own : OwnOptions
     backend : BackendOptions
     scratch : path, optional
         Folder that all workers reach, for a copy of the data while it trains; the run folder by default.
@@ -65,6 +81,7 @@ class Settings:
     device: DeviceName = "auto"
     workers: int | None = None
     data: IdxFolder = None
+    own: OwnOptions = NO_OWN_OPTIONS
     backend: BackendOptions = DEFAULT_BACKEND
     scratch: Path | None = None
 
@@ -98,9 +115,14 @@ class Result(results.Result):
 
 
 def train(
-    settings: Settings, on_progress: OnProgress = silent, on_plan: Callable[[Plan], None] | None = None
+    settings: Settings,
+    on_progress: OnProgress = silent,
+    on_plan: Callable[[Plan], None] | None = None,
+    on_recipe: Callable[[Recipe], None] | None = None,
 ) -> OpenRun:
-    """Train, and return the run with the data it was trained on; ``on_plan`` is told before what it will take.
+    """Train, and return the run with the data it was trained on.
+
+    ``on_plan`` is told before what it will take, and ``on_recipe`` the settings chosen for data without a preset.
 
     Raises
     ------
@@ -110,28 +132,41 @@ def train(
         If a worker process dies.
     """
     require(not (settings.resume and settings.overwrite), "--resume and --overwrite exclude each other")
-    config = configuration.load(settings.preset, all_changes(settings.changes, settings.data), settings.seed)
-    data = datasets.load(config)
-    folder = train_run(
-        config,
-        data,
-        settings.out or Path("runs") / Path(settings.preset).stem,
-        resume=settings.resume,
-        overwrite=settings.overwrite,
-        execution=Execution(
-            settings.device,
-            settings.workers,
-            on_progress=on_progress,
-            backend=settings.backend.build(),
-            scratch=settings.scratch,
-            on_plan=on_plan,
-        ),
+    out = settings.out or Path("runs") / Path(settings.preset).stem
+    execution = Execution(
+        settings.device,
+        settings.workers,
+        on_progress=on_progress,
+        backend=settings.backend.build(),
+        scratch=settings.scratch,
+        on_plan=on_plan,
     )
+    config, data = _configured(settings, out, execution, on_recipe)
+    folder = train_run(config, data, out, resume=settings.resume, overwrite=settings.overwrite, execution=execution)
     opened = OpenRun(folder, data)
     doubt = doubts(opened.errors, np.array([opened.reference.error(int(t)) for t in opened.errors[:, 0]]))
     if doubt:
         warnings.warn(doubt, stacklevel=2)
     return opened
+
+
+def _configured(
+    settings: Settings, out: Path, execution: Execution, on_recipe: Callable[[Recipe], None] | None
+) -> tuple[Config, Dataset]:
+    """Configuration and data: of a preset, or chosen for data of one's own."""
+    if not own_data.named(settings.preset):
+        given = settings.own.given()
+        require(not given, f"{', '.join(given)}: for data of your own, and {settings.preset!r} is a preset")
+        config = configuration.load(settings.preset, all_changes(settings.changes, settings.data), settings.seed)
+        return config, datasets.load(config)
+    require(settings.data is None, f"--data is for image presets; {settings.preset!r} is data itself")
+    if settings.resume:
+        return own_data.resumed(settings.preset, settings.changes, out)
+    require_free(out, settings.overwrite)
+    recipe = own_data.recipe(settings.preset, settings.own, settings.changes, settings.seed, execution)
+    if on_recipe is not None:
+        on_recipe(recipe)
+    return recipe.config, recipe.data
 
 
 def doubts(errors: Floats, linear: Floats) -> str:
@@ -158,10 +193,15 @@ def doubts(errors: Floats, linear: Floats) -> str:
     return ""
 
 
-def run(settings: Settings, on_progress: OnProgress = silent, on_plan: Callable[[Plan], None] | None = None) -> Result:
+def run(
+    settings: Settings,
+    on_progress: OnProgress = silent,
+    on_plan: Callable[[Plan], None] | None = None,
+    on_recipe: Callable[[Recipe], None] | None = None,
+) -> Result:
     """Train a bank into a run folder; see :func:`train`."""
     require(settings.out is not None, "train wants --out RUN, the run folder to make")
-    return summary(train(settings, on_progress, on_plan))
+    return summary(train(settings, on_progress, on_plan, on_recipe))
 
 
 def summary(run: RunLike) -> Result:

@@ -1,0 +1,89 @@
+"""Anyone's data instead of a preset: read, with settings chosen from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from undiffuse import datasets
+from undiffuse.datasets import Dataset, FileData
+from undiffuse.datasets.sources import is_data
+from undiffuse.recipes import MINUTES, Recipe, Wishes, choose
+from undiffuse.runs import config as configuration
+from undiffuse.runs.config import Config
+from undiffuse.runs.folder import RunFolder
+from undiffuse.studies.options import OwnOptions
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.files import check_output, write_file
+from undiffuse.training import Execution
+
+
+def named(preset: str) -> bool:
+    """Whether what stands in the place of a preset names data."""
+    return preset not in configuration.presets() and is_data(preset)
+
+
+def recipe(path: str, options: OwnOptions, changes: tuple[str, ...], seed: int | None, execution: Execution) -> Recipe:
+    """Read data and choose the settings of a run on them; write them down where that is asked for.
+
+    Parameters
+    ----------
+    path : str
+        File or folder.
+    options : OwnOptions
+    changes : tuple of str
+        ``section.key=value`` settings, which stand.
+    seed : int, optional
+        0 by default.
+    execution : Execution
+
+    Raises
+    ------
+    UserError
+        If the data cannot be read or are too few, a setting is wrong, or the preset cannot be written.
+    """
+    if options.save_preset is not None:
+        check_output(options.save_preset, False, ".toml")
+    minutes = MINUTES if options.minutes is None else options.minutes
+    wishes = Wishes(changes, minutes, None, seed or 0, Path(path).name)
+    section = _section(path, options, wishes.given().get("data", {}))
+    chosen = choose(section.read(), section, wishes, execution)
+    if options.save_preset is not None:
+        write_file(options.save_preset, chosen.to_toml().encode())
+    return chosen
+
+
+def resumed(path: str, changes: tuple[str, ...], run: Path) -> tuple[Config, Dataset]:
+    """Settings and data of a run that was begun on data of one's own: those it has, since speed would choose others.
+
+    Raises
+    ------
+    UserError
+        If the run is of other data, or settings are to be changed.
+    """
+    config = RunFolder.open(run).config
+    data = config.data
+    require(
+        isinstance(data, FileData) and Path(data.path) == Path(path).absolute(),
+        f"{run} was trained on other data than {path!r}: give another --out",
+    )
+    require(not changes, "--resume goes on with the settings that the run has: leave --set out")
+    return config, datasets.load(config)
+
+
+def _section(path: str, options: OwnOptions, given: Any) -> FileData:
+    labels = options.labels
+    if labels is not None and Path(labels).is_file():
+        labels = str(Path(labels).absolute())
+    asked = {"labels": labels, "classes": options.classes, "without": options.without, "missing": options.missing}
+    settings = {
+        "name": "file",
+        "path": str(Path(path).absolute()),
+        "held_out": 1,
+        **{key: value for key, value in asked.items() if value},
+        **(given if isinstance(given, dict) else {}),
+    }
+    section = datasets.section_of(settings)
+    if not isinstance(section, FileData):
+        raise UserError(f"data.name = {section.name!r}: {path!r} is a file, which is read as 'file'")
+    return section
