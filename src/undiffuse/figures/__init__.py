@@ -10,6 +10,7 @@ from undiffuse.figures.physics import breaking, critical_times, langevin, outcom
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
+from undiffuse.figures.tables import Cloud, columns_and_pairs
 from undiffuse.figures.weights import (
     line_potentials,
     plane_potentials,
@@ -19,11 +20,13 @@ from undiffuse.figures.weights import (
 )
 
 __all__ = [
+    "Cloud",
     "Pixels",
     "against_setting",
     "architecture_scheme",
     "bound_terms",
     "breaking",
+    "columns_and_pairs",
     "critical_times",
     "generated",
     "histograms",

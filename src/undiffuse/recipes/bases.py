@@ -59,7 +59,7 @@ def fill(draft: Draft, shape: Shape, x: Floats) -> None:
         Data in the model's units.
     """
     draft.choose(
-        "diffusion.noise_scale", 1.0, "pixels are of order 1" if shape.pixels else "the columns' variance is 1"
+        "diffusion.noise_scale", 1.0, "pixels are of order 1" if shape.pixels else "the variance of each column is 1"
     )
     if shape.pixels or shape.dim > _TENS:
         _many(draft, shape, x)
@@ -71,7 +71,7 @@ def fill(draft: Draft, shape: Shape, x: Floats) -> None:
 
 def _few(draft: Draft, shape: Shape) -> None:
     small = shape.dim <= LARGEST_DIM
-    T = draft.choose("diffusion.T", 300 if small else 200, "what 1000 times reach in two dimensions, in less time")
+    T = draft.choose("diffusion.T", 300 if small else 200, "more passes at each of fewer times did better than 1000")
     _schedule(draft, T)
     hidden = 200 if shape.rows >= 1_000 else 100
     draft.choose("network.hidden", hidden, f"for {shape.rows} rows; passes are worth more than units")
@@ -92,7 +92,7 @@ def _many(draft: Draft, shape: Shape, x: Floats) -> None:
     T = draft.choose("diffusion.T", 250, "as mnist-01-quick; more times take longer and change samples little")
     _schedule(draft, T)
     hidden = 1024 if shape.rows >= 8_000 else 512 if shape.rows >= 2_000 else 300
-    draft.choose("network.hidden", hidden, f"for {shape.rows} rows in {shape.dim} dimensions")
+    draft.choose("network.hidden", hidden, f"for {shape.rows} rows of {shape.dim} variables")
     draft.choose("network.prediction", "x0", "the clean data, which many variables are easier to read from")
     skip = draft.choose("network.skip", "gaussian", "mean and covariance in closed form; the network learns the rest")
     draft.add("network", decoder_scale=0.1)

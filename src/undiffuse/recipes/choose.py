@@ -92,7 +92,8 @@ def choose(rows: Rows, section: RowData, wishes: Wishes, execution: Execution) -
     held_out = draft.choose("data.held_out", held_out, why)
     draft.choose("data.shuffled", True, "files are often sorted, and held-out rows should be like the others")
     trained = len(rows.x) - held_out if isinstance(held_out, int) else len(rows.x)
-    shape = bases.Shape(max(1, trained), rows.x.shape[1] if units.alike else int(units.varying.sum()), units.alike)
+    dim = rows.x.shape[1] if units.alike else int(units.varying.sum())
+    shape = bases.Shape(max(1, trained), dim, rows.shape is not None)
     _remark_few(shape, notes)
     bases.fill(draft, shape, units.to_model(rows.x))
     data_settings = {**section.model_dump(), **draft.settings.pop("data"), "units": units}
@@ -153,7 +154,10 @@ def _units(rows: Rows, draft: Draft) -> Units:
         return units
     units = Units.standard(rows.x, rows.names)
     spread = np.array(units.scale)[units.varying]
-    reason = f"columns differ in scale ({spread.min():.3g} to {spread.max():.3g}); samples come back in yours"
+    scales = (
+        f"{spread.min():.3g}" if spread.max() < 1.01 * spread.min() else f"{spread.min():.3g} to {spread.max():.3g}"
+    )
+    reason = f"standard deviations are {scales}; samples come back in your units"
     draft.choices.append(Choice("data.units", "mean 0, variance 1 of each column", reason))
     return units
 

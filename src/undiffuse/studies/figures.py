@@ -1,8 +1,8 @@
 """``undiffuse figures``: the figures of runs, one function each.
 
 A figure of a run is a function of an :class:`~undiffuse.studies.open_run.OpenRun` that computes what is shown and
-returns a matplotlib figure. The decorator :func:`figure` gives its name, its caption on the report, and the runs it is
-for. Their order here is their order on the report.
+returns a matplotlib figure. The decorator :func:`~undiffuse.studies.run_figures.figure` gives its name, its caption on
+the report, and the runs it is for. Their order here is their order on the report, after those of tables.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from undiffuse.diffusion.reverse import reconstructions
 from undiffuse.diffusion.samplers import Ancestral
 from undiffuse.figures import Pixels
 from undiffuse.model import Diffusion
+from undiffuse.studies import table_figures  # noqa: F401  its figures come first on the report
 from undiffuse.studies.keep import prepare, save_all
 from undiffuse.studies.open_run import OpenRun, RunLike
+from undiffuse.studies.run_figures import FIGURES, figure
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
@@ -62,53 +64,6 @@ class Result(results.Result):
     """Paths of the figures made."""
 
     figures: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RunFigure:
-    """A figure that a run may have.
-
-    Attributes
-    ----------
-    name : str
-        Of the file, without its ending.
-    caption : str
-        On the report.
-    applies : callable
-        Tells for an open run whether it has this figure.
-    draw : callable
-        Makes the figure of an open run.
-    """
-
-    name: str
-    caption: str
-    applies: Callable[[OpenRun], bool]
-    draw: Callable[[OpenRun], Figure]
-
-
-FIGURES: dict[str, RunFigure] = {}
-
-
-def figure(
-    name: str, caption: str, applies: Callable[[OpenRun], bool]
-) -> Callable[[Callable[[OpenRun], Figure]], Callable[[OpenRun], Figure]]:
-    """Register a function as a figure of runs; used as a decorator.
-
-    Parameters
-    ----------
-    name : str
-        Of the file, without its ending.
-    caption : str
-        On the report.
-    applies : callable
-        Tells for an open run whether it has this figure.
-    """
-
-    def enter(draw: Callable[[OpenRun], Figure]) -> Callable[[OpenRun], Figure]:
-        FIGURES[name] = RunFigure(name, caption, applies, draw)
-        return draw
-
-    return enter
 
 
 def run(settings: Settings, on_progress: OnProgress = silent) -> Result:

@@ -9,7 +9,8 @@ from typing import Any
 
 from undiffuse.recipes import Recipe
 from undiffuse.studies import evaluate, report, train
-from undiffuse.studies.figures import FIGURES, figures_of
+from undiffuse.studies.figures import figures_of
+from undiffuse.studies.run_figures import FIGURES
 from undiffuse.support import results
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training.plan import Plan
