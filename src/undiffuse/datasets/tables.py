@@ -188,7 +188,7 @@ def _parsed(rows: _Rows, without: Sequence[str], labels: str | None, alone: bool
             raise UserError(f"{what}, line {rows.line}: {len(row)} values, wanted {count} as in the first row")
         cells = [row[i] for i in kept]
         try:
-            numbers.extend(map(float, cells))
+            numbers.extend(map(_as_float, cells))
         except ValueError:
             del numbers[(read - 1) * len(kept) :]
             numbers.extend(_values(cells, [_called(i, names) for i in kept], rows))
@@ -214,9 +214,15 @@ def _is_header(rows: Sequence[Sequence[str]]) -> bool:
     )
 
 
+def _as_float(cell: str) -> float:
+    if "_" in cell:  # which Python allows in numbers
+        raise ValueError(cell)
+    return float(cell)
+
+
 def _is_number(cell: str) -> bool:
     try:
-        return "_" not in cell and math.isfinite(float(cell))
+        return math.isfinite(_as_float(cell))
     except ValueError:
         return False
 

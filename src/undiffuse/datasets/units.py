@@ -139,11 +139,11 @@ class Units(Section):
         given = as_samples(x, None if self.alike else int(self.varying.sum()))
         if self.alike:
             rows = given * self.scale[0] + self.centre[0]
-            return np.clip(np.rint(rows), self.low[0], self.high[0]) if self.whole else rows
+            return np.clip(np.rint(rows), self.low[0], self.high[0]) + 0.0 if self.whole else rows
         rows = np.tile(np.array(self.centre), (len(given), 1))
         rows[:, self.varying] += given * np.array(self.scale)[self.varying]
         whole = list(self.whole)
-        rows[:, whole] = np.clip(np.rint(rows[:, whole]), self.low, self.high)
+        rows[:, whole] = np.clip(np.rint(rows[:, whole]), self.low, self.high) + 0.0  # no -0
         return rows
 
     def known_to_model(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

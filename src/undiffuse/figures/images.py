@@ -13,6 +13,8 @@ from undiffuse.figures.style import DATA, MODEL, panels, styled
 from undiffuse.support.arrays import Floats
 from undiffuse.support.stats import normal_density
 
+_SMALL = 20  # pixels
+
 
 @dataclass(frozen=True)
 class Pixels:
@@ -47,9 +49,10 @@ def image_grid(groups: Sequence[tuple[str, Floats]], pixels: Pixels, columns: in
     rows = max(-(-len(x) // columns) for _, x in groups)
     figure, axes = panels(1, len(groups), 0.42 * columns * len(groups), 0.42 * rows + 0.35)
     for axis, (title, x) in zip(axes[0], groups, strict=True):
-        sheet = np.full((rows * columns, *pixels.shape), pixels.low)
-        sheet[: len(x)] = x.reshape(-1, *pixels.shape)
-        height, width = pixels.shape
+        gap = 1 if max(pixels.shape) < _SMALL else 0  # images without a margin of their own would run together
+        height, width = pixels.shape[0] + gap, pixels.shape[1] + gap
+        sheet = np.full((rows * columns, height, width), pixels.low)
+        sheet[: len(x), gap:, gap:] = x.reshape(-1, *pixels.shape)
         mosaic = sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
         axis.imshow(mosaic, cmap="gray_r", vmin=pixels.low, vmax=pixels.high, interpolation="nearest")
         axis.set(title=title, xticks=[], yticks=[])

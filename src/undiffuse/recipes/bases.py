@@ -91,7 +91,7 @@ def _few(draft: Draft, shape: Shape) -> None:
 def _many(draft: Draft, shape: Shape, x: Floats) -> None:
     T = draft.choose("diffusion.T", 250, "as mnist-01-quick; more times take longer and change samples little")
     _schedule(draft, T)
-    hidden = 1024 if shape.rows >= 8_000 else 512 if shape.rows >= 2_000 else 300
+    hidden = 1024 if shape.rows >= 8_000 else 512 if shape.rows >= 1_000 else 300
     draft.choose("network.hidden", hidden, f"for {shape.rows} rows of {shape.dim} variables")
     draft.choose("network.prediction", "x0", "the clean data, which many variables are easier to read from")
     skip = draft.choose("network.skip", "gaussian", "mean and covariance in closed form; the network learns the rest")
@@ -99,11 +99,11 @@ def _many(draft: Draft, shape: Shape, x: Floats) -> None:
     draft.choose("training.batch", shape.batch, f"for {shape.rows} rows")
     draft.choose("training.learning_rate", 0.004, "of the first network; the others go on at a quarter of it")
     order = draft.choose("training.order", "sweep", "one optimiser goes on from time to time, never restarted")
-    draft.add("training", decay="trapezoid", block=_SWEEP_BLOCK, epochs=min(30, shape.worth(4_000)))
+    draft.add("training", decay="trapezoid", block=_SWEEP_BLOCK, epochs=shape.worth(4_000))
     if order == "sweep":
         _sweep(draft, T)
     if order != "independent":
-        draft.add("training", warm_epochs=max(1, min(5, shape.worth(700))))
+        draft.add("training", warm_epochs=max(1, shape.worth(700)))
     given = draft.given.get("network", {})
     if skip == "gaussian" and "components" not in given and isinstance(T, int) and T >= 50:
         _components(draft, T, x)

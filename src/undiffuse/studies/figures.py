@@ -138,12 +138,13 @@ def generated_clouds(runs: Sequence[OpenRun]) -> Figure:
     return drawing.generated(rows)
 
 
-@figure("6_generated", "Real digits, and samples drawn by Algorithm 2 (Figure 6).", _of_images)
+@figure("6_generated", "Real images, and samples drawn by Algorithm 2 (Figure 6).", _of_images)
 def generated_images(opened: OpenRun) -> Figure:
     """Figure 6 of one run."""
     train, _ = opened.images
     samples = reverse.sample(opened.model, 100, seed=opened.config.seed)
-    groups = [("real digits", train.x[:100]), (f"{opened.config.name}: samples", samples)]
+    real = "real digits" if opened.config.data.name == "mnist" else "data"
+    groups = [(real, train.x[:100]), (f"{opened.config.name}: samples", samples)]
     return drawing.image_grid(groups, pixels_of(train))
 
 

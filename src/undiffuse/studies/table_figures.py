@@ -39,10 +39,11 @@ def _of_table(opened: OpenRun) -> bool:
 def columns(opened: OpenRun) -> Figure:
     """Columns, or principal axes, of data and samples."""
     data = opened.data
-    x, samples = data.train[:_SHOWN], reverse.sample(opened.model, _SHOWN, seed=opened.config.seed)
+    x = data.train[:_SHOWN]
+    samples = reverse.sample(opened.model, len(x), seed=opened.config.seed)
     shown, generated, names = _axes_of(opened, x, samples)
     kinds = data if isinstance(data, LabelledDataset) else None
-    of_data = None if kinds is None else kinds.labels[0][:_SHOWN]
+    of_data = None if kinds is None else kinds.labels[0][: len(x)]
     of_samples = None if kinds is None else kinds.class_rule()(samples)
     return drawing.columns_and_pairs(
         Cloud("data", shown, of_data),
