@@ -6,16 +6,19 @@ import time
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
+import numpy as np
 from cyclopts import Parameter
 
 from undiffuse.datasets.tables import table_bytes
 from undiffuse.datasets.units import made_up
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.samplers import Sampler
+from undiffuse.model import Diffusion
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
+from undiffuse.studies.options import DEFAULT_BACKEND, DEFAULT_SAMPLER, BackendOptions, Flag, N, SamplerOptions
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
+from undiffuse.support.backend import LOCAL, Backend
 from undiffuse.support.files import check_memory, check_output, write_array, write_file
 from undiffuse.support.progress import OnProgress, counter, silent
 
@@ -36,6 +39,7 @@ class Settings:
     sampler : SamplerOptions
     seed : int
         Seed of the samples' random streams.
+    backend : BackendOptions
     overwrite : bool
         Replace a file that is there.
     """
@@ -46,6 +50,7 @@ class Settings:
     out: Path
     sampler: SamplerOptions = DEFAULT_SAMPLER
     seed: int = 0
+    backend: BackendOptions = DEFAULT_BACKEND
     overwrite: Flag = False
 
 
@@ -82,15 +87,14 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If the run is unfinished, the sampler does not fit its schedule, or the file cannot be written.
     """
-    sampler = settings.sampler.build()
+    sampler, backend = settings.sampler.build(), settings.backend.build()
     table = settings.out.suffix == ".csv"
     check_output(settings.out, settings.overwrite, ".csv" if table else ".npy")
     opened = OpenRun.of(settings.run)
     start = time.monotonic()
     # The states, their noise and what is written stand in memory at once.
     check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
-    x = draw(opened, settings.n, sampler, settings.seed, on_progress)
-    x = opened.to_user(x)
+    x = opened.to_user(draw(opened, settings.n, sampler, settings.seed, on_progress, backend))
     path = _write_table(settings.out, opened, x) if table else write_array(settings.out, x, settings.overwrite)
     return Result(
         out=str(path),
@@ -110,7 +114,9 @@ def _write_table(path: Path, opened: OpenRun, x: Floats) -> Path:
     return write_file(path, table_bytes(x, names, whole))
 
 
-def draw(opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnProgress = silent) -> Floats:
+def draw(
+    opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnProgress = silent, backend: Backend = LOCAL
+) -> Floats:
     """Generate ``n`` samples of a run's model, shape ``(n, dim)``; progress is counted in samples.
 
     Parameters
@@ -120,6 +126,19 @@ def draw(opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnPr
     sampler : Sampler
     seed : int
     on_progress : callable
+    backend : Backend
+        Processes of this machine share memory, so they are threads of this one.
     """
+    if backend != LOCAL:
+        backend.check()
+        cut = reverse.pieces(n, opened.model.dim)
+        calls = [(str(opened.path), count, first, sampler, seed) for first, count in cut]
+        made = backend.map(_piece, calls, on_progress=lambda done, total: on_progress(n * done // total, n))
+        return np.concatenate(made)
     steps = len(sampler.times(opened.model, opened.model.forward.T))
     return reverse.sample(opened.model, n, sampler=sampler, seed=seed, on_step=counter(on_progress, n, per=steps))
+
+
+def _piece(path: str, n: int, first: int, sampler: Sampler, seed: int) -> Floats:
+    """Samples ``first`` to ``first + n`` of a run's model, from any process."""
+    return reverse.sample(Diffusion.load(path), n, sampler=sampler, seed=seed, first=first)

@@ -33,6 +33,7 @@ from undiffuse.support.stats import stderr
 from undiffuse.training.blocks import total_passes, weight_bytes
 from undiffuse.training.cost import planned
 from undiffuse.training.execution import Execution
+from undiffuse.training.progress import gentler_times, named
 from undiffuse.training.repair import repair
 from undiffuse.training.workers import Job, Link, Scratch, run_jobs
 
@@ -165,7 +166,12 @@ class _Training:
                     beat(done, total)
                     self.execution.on_progress(done, total)
 
-                yield from run_jobs(jobs, executor, tick)
+                for job, arrays in run_jobs(jobs, executor, tick):
+                    if times := gentler_times(arrays):
+                        warnings.warn(
+                            f"training diverged at t = {named(times)}; half the learning rate did there", stacklevel=2
+                        )
+                    yield job, arrays
 
     @contextmanager
     def _pulse(self, before: int) -> Iterator[OnProgress]:
