@@ -32,7 +32,7 @@ class Table:
     values : (n, columns)
         NaN where a value is missing.
     names : tuple of str
-        Of the columns; empty without a header.
+        Of the columns, or of that of the labels where it was read alone; empty without a header.
     labels : list of str, optional
         The column of labels, as it stands in the file.
     """
@@ -197,7 +197,8 @@ def _parsed(rows: _Rows, without: Sequence[str], labels: str | None, alone: bool
     require(read, f"{what} holds a header and no row")
     values = np.array(numbers).reshape(read, len(kept))
     _refuse_infinite(values, [_called(i, names) for i in kept], what)
-    return Table(values, tuple(names[i] for i in kept) if names else (), None if label is None else found)
+    named = [label] if alone and label is not None else kept
+    return Table(values, tuple(names[i] for i in named) if names else (), None if label is None else found)
 
 
 def _called(column: int, names: Sequence[str]) -> str:
