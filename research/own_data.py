@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0)
     options = parser.parse_args()
     print(
-        "| data | fit, s | W2 over its floor | energy distance over its floor | bound, nats per variable below Gaussian |"
+        "| data | fit, s | W2 over its floor | energy distance over its floor | nats per variable below a Gaussian's |"
     )
     print("|---|---|---|---|---|")
     for name in options.names:

@@ -98,5 +98,11 @@ def _largest(fits: Callable[[float], bool]) -> float:
 
 
 def _speed(costs: list[PassCost]) -> str:
-    each = sorted(1000 * cost.seconds for cost in costs)
-    return f"{each[0]:.2g} ms" if each[-1] < 1.5 * each[0] else f"{each[0]:.2g} to {each[-1]:.2g} ms"
+    each = sorted(cost.seconds for cost in costs)
+    return _time(each[0]) if each[-1] < 1.5 * each[0] else f"{_time(each[0])} to {_time(each[-1])}"
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2g} s"
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.2g} ms"

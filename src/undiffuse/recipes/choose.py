@@ -21,6 +21,7 @@ from undiffuse.training import Execution
 MINUTES = 1.0
 _FEWEST = 10  # rows
 _FEW = 20  # rows for each variable, below which little more than a Gaussian can be learned
+_DEGREES = 100  # variables that many correlated ones, as pixels are, count for at most
 _SHARE, _LEAST, _MOST = 0.1, 5, 2_000  # of the rows held out
 _NAMED = 6  # columns named in a line
 
@@ -180,7 +181,7 @@ def _remarks(rows: Rows, units: Units) -> list[str]:
 
 
 def _remark_few(shape: bases.Shape, notes: list[str]) -> None:
-    if shape.rows < _FEW * shape.dim:
+    if shape.rows < _FEW * min(shape.dim, _DEGREES):
         notes.append(
             f"{shape.rows} rows to train on in {shape.dim} dimensions are few: expect little more than their mean and "
             "covariance, and copies if training is long"
