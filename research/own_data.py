@@ -22,7 +22,7 @@ import undiffuse as ud
 from undiffuse.datasets import ArrayData
 from undiffuse.datasets.sources import given_rows
 from undiffuse.metrics import evaluate
-from undiffuse.recipes import Wishes, choose
+from undiffuse.recipes import Budget, Wishes, choose
 from undiffuse.support.stats import stderr
 from undiffuse.training import train_bank
 
@@ -88,7 +88,7 @@ def measured(name: str, seed: int, minutes: float) -> dict[str, float]:
     law = LAWS[name][1] if name in LAWS else None
     x = FILES[name]() if law is None else law(LAWS[name][0], np.random.default_rng(seed))
     start = time.monotonic()
-    recipe = choose(given_rows(x), ArrayData(held_out=1), Wishes(minutes=minutes, seed=seed), ud.Execution())
+    recipe = choose(given_rows(x), ArrayData(held_out=1), Wishes(budget=Budget(minutes), seed=seed), ud.Execution())
     model = ud.Diffusion(recipe.config, *train_bank(recipe.config, recipe.data))
     seconds = time.monotonic() - start
     data, units = recipe.data, model.units
@@ -105,7 +105,7 @@ def measured(name: str, seed: int, minutes: float) -> dict[str, float]:
         "seconds": seconds,
         "W2": found["w2"].value / found["w2"].floor,
         "energy": found["energy_distance"].value / found["energy_distance"].floor,
-        "gain": (ud.bound(reference, rows).as_dict()["nats"] - ud.bound(model, rows).as_dict()["nats"]) / data.dim,
+        "gain": (ud.bound(reference, rows).total - ud.bound(model, rows).total) / data.dim,
     }
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from undiffuse.networks.network import Architecture as Architecture
     from undiffuse.networks.network import Autoencoder as Autoencoder
     from undiffuse.networks.network import Weights as Weights
+    from undiffuse.recipes import Budget as Budget
     from undiffuse.runs import config as config
     from undiffuse.runs.config import Config as Config
     from undiffuse.runs.config import presets as presets
@@ -60,6 +61,7 @@ __getattr__, __all__ = lazy_names(  # numpy and pydantic take a third of a secon
         "Autoencoder": "networks.network",
         "Bank": "networks.bank",
         "Bound": "diffusion.likelihood",
+        "Budget": "recipes",
         "Config": "runs.config",
         "DDIM": "diffusion.samplers",
         "DPMSolver2M": "diffusion.samplers",

@@ -18,7 +18,7 @@ from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.diffusion.samplers import Sampler, Variance
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.networks.bank import Bank
-from undiffuse.recipes import MINUTES, Wishes, choose
+from undiffuse.recipes import Budget, Wishes, choose
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.runs.folder import RunFolder
@@ -166,12 +166,11 @@ class Diffusion(Denoiser):
 
 def fit(
     x: ArrayLike,
-    preset: str | Path | Config | None = None,
+    preset: str | Path | Config | Budget | None = None,
     changes: Sequence[str] = (),
     *,
     held_out: float | None = None,
     seed: int | None = None,
-    minutes: float | None = None,
     execution: Execution | None = None,
 ) -> Diffusion:
     """Train a bank on samples, in memory.
@@ -183,8 +182,9 @@ def fit(
     ----------
     x : array_like, shape (n, dim)
         Samples. Without a preset also of shape ``(n,)`` or, as images, ``(n, rows, columns)``.
-    preset : str, path or Config, optional
-        Everything but the data: a preset's name, a TOML file, or a configuration. Chosen from the data by default.
+    preset : str, path, Config or Budget, optional
+        Everything but the data: a preset's name, a TOML file, or a configuration. By default it is chosen from the data
+        for a minute of training, or for ``ud.Budget(minutes=5)``.
     changes : sequence of str
         ``section.key=value`` settings that replace the preset's or the chosen ones, such as ``"training.epochs=5"``.
     held_out : float, optional
@@ -192,8 +192,6 @@ def fit(
         chosen.
     seed : int, optional
         Of every random stream; the preset's by default, or 0.
-    minutes : float, optional
-        That training may take where settings are chosen; 1 by default.
     execution : Execution, optional
         Device, number of worker processes, and what is told of the progress.
 
@@ -216,12 +214,11 @@ def fit(
     undiffuse.Diffusion, undiffuse.presets, undiffuse.recipes.choose
     """
     require(held_out is None or 0 < held_out < 1, f"held_out = {held_out}: wanted a share between 0 and 1")
-    if preset is None:
-        wishes = Wishes(changes, MINUTES if minutes is None else minutes, held_out, seed or 0)
+    if preset is None or isinstance(preset, Budget):
+        wishes = Wishes(changes, preset or Budget(), held_out, seed or 0)
         recipe = choose(given_rows(x), ArrayData(held_out=1), wishes, execution or Execution())
         recipe.config.forward().check_prior(recipe.data.train)
         return Diffusion(recipe.config, *train_bank(recipe.config, recipe.data, execution))
-    require(minutes is None, "minutes go without a preset: a preset says how many passes are made")
     samples = as_samples(x)
     section = ArrayData(held_out=max(1, round((held_out or _HELD_OUT) * len(samples))))
     if isinstance(preset, Config):

@@ -59,7 +59,7 @@ def test_many_variables_get_principal_axes_fewer_where_there_is_more_noise(rng):
 def test_passes_fit_in_the_time_there_is(rng):
     x = rng.normal(size=(2_000, 2))
     settings = ("diffusion.T=50", "network.hidden=50")
-    little, much = (chosen(x, *settings, minutes=minutes).config for minutes in (0.005, 10.0))
+    little, much = (chosen(x, *settings, budget=ud.Budget(minutes)).config for minutes in (0.005, 10.0))
     assert little.training.epochs < much.training.epochs
     assert total_passes(little) < total_passes(much)
 
@@ -145,6 +145,11 @@ def test_samples_of_one_variable_may_be_a_plain_list():
     assert model.sample(3).shape == (3, 1)
 
 
-def test_minutes_go_without_a_preset():
-    with pytest.raises(ud.UserError, match="minutes go without a preset"):
-        ud.fit(np.eye(20), "spiral-2pi", minutes=1.0)
+def test_a_budget_wants_a_positive_time():
+    with pytest.raises(ud.UserError, match="minutes = 0: wanted a positive number"):
+        ud.Budget(minutes=0)
+
+
+def test_a_budget_stands_in_the_place_of_a_preset(rng):
+    model = ud.fit(rng.normal(size=(40, 2)), ud.Budget(minutes=0.1), [*QUICK], execution=ONE)
+    assert model.units is not None

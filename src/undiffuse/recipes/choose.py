@@ -14,7 +14,7 @@ from undiffuse.recipes import bases
 from undiffuse.recipes.budget import within
 from undiffuse.recipes.choice import Choice, Draft, Recipe
 from undiffuse.runs import config as configuration
-from undiffuse.runs.toml import apply_change
+from undiffuse.runs.toml import Table, apply_change
 from undiffuse.support.errors import require
 from undiffuse.training import Execution
 
@@ -27,6 +27,21 @@ _NAMED = 6  # columns named in a line
 
 
 @dataclass(frozen=True)
+class Budget:
+    """Time that training may take, where settings are chosen; in the place of a preset in :func:`undiffuse.fit`.
+
+    Attributes
+    ----------
+    minutes : float
+    """
+
+    minutes: float = MINUTES
+
+    def __post_init__(self) -> None:
+        require(0 < self.minutes < 1e6, f"minutes = {self.minutes}: wanted a positive number")
+
+
+@dataclass(frozen=True)
 class Wishes:
     """What the user has said beside the data.
 
@@ -34,8 +49,7 @@ class Wishes:
     ----------
     changes : sequence of str
         ``section.key=value`` settings, which stand.
-    minutes : float
-        That training may take.
+    budget : Budget
     held_out : float or None
         Share of the rows that are not trained on.
     seed : int
@@ -44,19 +58,18 @@ class Wishes:
     """
 
     changes: Sequence[str] = ()
-    minutes: float = MINUTES
+    budget: Budget = Budget()
     held_out: float | None = None
     seed: int = 0
     name: str = "own data"
 
     def __post_init__(self) -> None:
-        require(0 < self.minutes < 1e6, f"minutes = {self.minutes}: wanted a positive number")
         share = self.held_out
         require(share is None or 0 < share < 1, f"held_out = {share}: wanted a share between 0 and 1")
 
-    def given(self) -> dict[str, Any]:
+    def given(self) -> Table:
         """Return the changes as settings by section."""
-        settings: dict[str, Any] = {}
+        settings: Table = {}
         for change in self.changes:
             apply_change(settings, change)
         return settings
@@ -115,7 +128,7 @@ def choose(rows: Rows, section: RowData, wishes: Wishes, execution: Execution) -
     kept = frozenset({"epochs", "warm_epochs"} & set(draft.given.get("training", {})))
     choices = draft.choices
     if "epochs" not in kept:
-        spent = within(config, data, wishes.minutes, execution, kept)
+        spent = within(config, data, wishes.budget.minutes, execution, kept)
         config = spent.config
         choices = [*choices, Choice("training.epochs", str(config.training.epochs), spent.how)]
         if config.training.warm_epochs is not None:

@@ -55,10 +55,17 @@ def run(
     on_plan: Callable[[Plan], None] | None = None,
     on_recipe: Callable[[Recipe], None] | None = None,
 ) -> Result:
-    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its two long stages.
+    """Do the whole job.
 
-    ``on_plan`` is told before what the training will take, and ``on_recipe`` the settings chosen for data without a
-    preset.
+    Parameters
+    ----------
+    settings : Settings
+    stage : callable
+        ``stage(label, unit)`` opens the progress of each of its two long stages.
+    on_plan : callable, optional
+        Told before training what it will take.
+    on_recipe : callable, optional
+        Told the settings chosen for data without a preset.
 
     The run is opened once, by the training; all later stages use its data, bank and denoisers.
 

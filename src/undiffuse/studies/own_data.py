@@ -8,7 +8,7 @@ from typing import Any
 from undiffuse import datasets
 from undiffuse.datasets import Dataset, FileData
 from undiffuse.datasets.sources import is_data
-from undiffuse.recipes import MINUTES, Recipe, Wishes, choose
+from undiffuse.recipes import Budget, Recipe, Wishes, choose
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.runs.folder import RunFolder
@@ -44,8 +44,8 @@ def recipe(path: str, options: OwnOptions, changes: tuple[str, ...], seed: int |
     """
     if options.save_preset is not None:
         check_output(options.save_preset, False, ".toml")
-    minutes = MINUTES if options.minutes is None else options.minutes
-    wishes = Wishes(changes, minutes, None, seed or 0, Path(path).name)
+    budget = Budget() if options.minutes is None else Budget(options.minutes)
+    wishes = Wishes(changes, budget, None, seed or 0, Path(path).name)
     section = _section(path, options, wishes.given().get("data", {}))
     chosen = choose(section.read(), section, wishes, execution)
     if options.save_preset is not None:

@@ -122,7 +122,15 @@ def train(
 ) -> OpenRun:
     """Train, and return the run with the data it was trained on.
 
-    ``on_plan`` is told before what it will take, and ``on_recipe`` the settings chosen for data without a preset.
+    Parameters
+    ----------
+    settings : Settings
+    on_progress : callable
+        Told how many passes are made.
+    on_plan : callable, optional
+        Told before training what it will take.
+    on_recipe : callable, optional
+        Told the settings chosen for data without a preset.
 
     Raises
     ------
@@ -199,7 +207,18 @@ def run(
     on_plan: Callable[[Plan], None] | None = None,
     on_recipe: Callable[[Recipe], None] | None = None,
 ) -> Result:
-    """Train a bank into a run folder; see :func:`train`."""
+    """Train a bank into a run folder; see :func:`train`.
+
+    Parameters
+    ----------
+    settings : Settings
+    on_progress : callable
+        Told how many passes are made.
+    on_plan : callable, optional
+        Told before training what it will take.
+    on_recipe : callable, optional
+        Told the settings chosen for data without a preset.
+    """
     require(settings.out is not None, "train wants --out RUN, the run folder to make")
     return summary(train(settings, on_progress, on_plan, on_recipe))
 
