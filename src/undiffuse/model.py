@@ -13,6 +13,7 @@ from undiffuse.datasets import ArrayData, Units
 from undiffuse.datasets.sources import given_rows
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.inpainting import Inpainting, as_mask, inpaint
 from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.diffusion.samplers import Sampler, Variance
@@ -26,6 +27,7 @@ from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import require
 from undiffuse.support.streams import Streams
 from undiffuse.training import Execution, run_errors, train_bank
+from undiffuse.training.doubts import doubt_data, doubt_errors
 
 _HELD_OUT = 0.1  # share of the samples
 
@@ -52,7 +54,7 @@ class Diffusion(Denoiser):
     small model, in memory:
 
     >>> import undiffuse as ud
-    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=1"]
+    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=20"]
     >>> model = ud.fit(ud.datasets.spiral(400), "spiral-2pi", small, execution=ud.Execution(workers=1))
     >>> model.bank[5].W.shape, model.errors.shape
     ((16, 2), (10, 3))
@@ -204,7 +206,7 @@ def fit(
     --------
     >>> import undiffuse as ud
     >>> x = ud.datasets.spiral(400, seed=0)
-    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=1"]
+    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=20"]
     >>> model = ud.fit(x, "spiral-2pi", small, execution=ud.Execution(workers=1))
     >>> model.sample(5, seed=1).shape
     (5, 2)
@@ -217,16 +219,19 @@ def fit(
     if preset is None or isinstance(preset, Budget):
         wishes = Wishes(changes, preset or Budget(), held_out, seed or 0)
         recipe = choose(given_rows(x), ArrayData(held_out=1), wishes, execution or Execution())
-        recipe.config.forward().check_prior(recipe.data.train)
-        return Diffusion(recipe.config, *train_bank(recipe.config, recipe.data, execution))
-    samples = as_samples(x)
-    section = ArrayData(held_out=max(1, round((held_out or _HELD_OUT) * len(samples))))
-    if isinstance(preset, Config):
-        require(not changes, "changes go with a preset's name or file, not with a configuration")
-        chosen = preset if seed is None else preset.model_copy(update={"seed": seed})
+        chosen, data = recipe.config, recipe.data
     else:
-        chosen = configuration.load(preset, list(changes), seed)
-    chosen = chosen.model_copy(update={"data": section})
-    data = datasets.load(chosen, samples)
-    chosen.forward().check_prior(data.train)
-    return Diffusion(chosen, *train_bank(chosen, data, execution))
+        samples = as_samples(x)
+        section = ArrayData(held_out=max(1, round((held_out or _HELD_OUT) * len(samples))))
+        if isinstance(preset, Config):
+            require(not changes, "changes go with a preset's name or file, not with a configuration")
+            chosen = preset if seed is None else preset.model_copy(update={"seed": seed})
+        else:
+            chosen = configuration.load(preset, list(changes), seed)
+        chosen = chosen.model_copy(update={"data": section})
+        data = datasets.load(chosen, samples)
+    reference = GaussianDenoiser.from_data(chosen.forward(), data.train)
+    doubt_data(reference, data.train)
+    bank, errors = train_bank(chosen, data, execution)
+    doubt_errors(errors, reference)
+    return Diffusion(chosen, bank, errors)

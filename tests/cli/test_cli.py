@@ -192,8 +192,8 @@ def write_claim(path, shape):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (lambda p: np.save(p, np.full((300, 2), np.nan)), "NaN or infinity, first in row 0"),
-        (lambda p: np.save(p, np.zeros(300)), "shape (300,)"),
+        (lambda p: np.save(p, np.full((300, 2), np.nan)), "every value of 'x1', 'x2' is missing"),
+        (lambda p: np.save(p, np.zeros((3, 4, 5, 6))), "shape (3, 4, 5, 6)"),
         (lambda p: p.write_bytes(b"not an array"), "is not a .npy array"),
         (lambda p: None, "there is no file"),
         (lambda p: write_claim(p, (10**12, 2)), "its header promises shape (1000000000000, 2)"),

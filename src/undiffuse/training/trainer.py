@@ -32,6 +32,7 @@ from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
 from undiffuse.training.blocks import total_passes, weight_bytes
 from undiffuse.training.cost import planned
+from undiffuse.training.doubts import doubt_data, doubt_errors
 from undiffuse.training.execution import Execution
 from undiffuse.training.progress import gentler_times, named
 from undiffuse.training.repair import repair
@@ -98,15 +99,14 @@ def train_run(
         "device": device,
         "engine": engine,
     }
-    config.forward().check_prior(data.train)
+    reference = GaussianDenoiser.from_data(config.forward(), data.train)
+    doubt_data(reference, data.train)
     execution.backend.check()
     if resume:
         run = _open_again(path, config, identity)
     else:
         _check_room(config, data.dim, Path(path), execution.processes(len(config.blocks()), device))
-        run = RunFolder.create(
-            path, config, identity, GaussianDenoiser.from_data(config.forward(), data.train), overwrite
-        )
+        run = RunFolder.create(path, config, identity, reference, overwrite)
     with run.lock() as token:
         # What it looked like before the lock may be out of date: another training may have ended or begun there.
         run = _open_again(path, config, identity)
@@ -132,6 +132,7 @@ def train_run(
             with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
                 lines.writelines(_metric_lines(arrays))
         _write_metrics(run, records)
+    doubt_errors(np.concatenate([final_errors(records[i]) for i in sorted(records)]), reference)
     return run
 
 
