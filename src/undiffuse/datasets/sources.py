@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -179,7 +180,7 @@ def format_of(path: Path) -> Format:
 def is_data(text: str) -> bool:
     """Whether a word on the command line names data rather than a preset or a configuration."""
     name = text.lower()
-    return not name.endswith(".toml") and (name.endswith((*ENDINGS, *_IDX_ENDINGS)) or Path(text).exists())
+    return not name.endswith(".toml") and (name.endswith((*ENDINGS, *_IDX_ENDINGS)) or os.path.exists(text))
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------
@@ -313,7 +314,7 @@ def _csv(source: Source) -> Rows:
 
 
 def _is_file_of_labels(labels: str) -> bool:
-    return Path(labels).is_file() and (labels.lower().endswith((*ENDINGS, *_IDX_ENDINGS)))
+    return os.path.isfile(labels) and (labels.lower().endswith((*ENDINGS, *_IDX_ENDINGS)))
 
 
 def _labels_of_file(path: Path, wanted: int) -> Sequence[Any] | NDArray[Any]:

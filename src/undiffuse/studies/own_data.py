@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def resumed(path: str, changes: tuple[str, ...], run: Path) -> tuple[Config, Dat
 
 def _section(path: str, options: OwnOptions, given: Any) -> FileData:
     labels = options.labels
-    if labels is not None and Path(labels).is_file():
+    if labels is not None and os.path.isfile(labels):
         labels = str(Path(labels).absolute())
     asked = {"labels": labels, "classes": options.classes, "without": options.without, "missing": options.missing}
     settings = {
