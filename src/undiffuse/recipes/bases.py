@@ -71,7 +71,7 @@ def fill(draft: Draft, shape: Shape, x: Floats) -> None:
 
 def _few(draft: Draft, shape: Shape) -> None:
     small = shape.dim <= LARGEST_DIM
-    T = draft.choose("diffusion.T", 300 if small else 200, "more passes at each of fewer times did better than 1000")
+    T = draft.choose("diffusion.T", 300 if small else 200, "fewer times than 1000 leave more passes for each")
     _schedule(draft, T)
     hidden = 200 if shape.rows >= 1_000 else 100
     draft.choose("network.hidden", hidden, f"for {shape.rows} rows; passes are worth more than units")
@@ -89,11 +89,11 @@ def _few(draft: Draft, shape: Shape) -> None:
 
 
 def _many(draft: Draft, shape: Shape, x: Floats) -> None:
-    T = draft.choose("diffusion.T", 250, "as mnist-01-quick; more times take longer and change samples little")
+    T = draft.choose("diffusion.T", 250, "as mnist-01-quick")
     _schedule(draft, T)
     hidden = 1024 if shape.rows >= 8_000 else 512 if shape.rows >= 1_000 else 300
     draft.choose("network.hidden", hidden, f"for {shape.rows} rows of {shape.dim} variables")
-    draft.choose("network.prediction", "x0", "the clean data, which many variables are easier to read from")
+    draft.choose("network.prediction", "x0", "the clean data, as mnist-01-quick")
     skip = draft.choose("network.skip", "gaussian", "mean and covariance in closed form; the network learns the rest")
     draft.add("network", decoder_scale=0.1)
     draft.choose("training.batch", shape.batch, f"for {shape.rows} rows")
