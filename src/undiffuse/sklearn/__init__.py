@@ -1,4 +1,4 @@
-"""Estimators as scikit-learn has them: a density, and an imputer. Loaded when asked for: ``import undiffuse.sklearn``."""
+"""Estimators as scikit-learn has them: a density and an imputer; not loaded unless asked for."""
 
 from undiffuse.sklearn.density import DiffusionDensity
 from undiffuse.sklearn.imputer import DiffusionImputer

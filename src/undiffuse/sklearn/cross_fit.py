@@ -1,4 +1,4 @@
-"""A bank for few rows: networks of several folds side by side, no more of them than rows they have not seen bear out."""
+"""A bank for few rows: networks of several folds side by side, weighted by rows they have not seen."""
 
 from __future__ import annotations
 

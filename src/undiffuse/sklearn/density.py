@@ -12,7 +12,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from undiffuse.diffusion.row_bound import row_bounds
-from undiffuse.model import Diffusion
 from undiffuse.networks.precise import PreciseBank
 from undiffuse.sklearn import keep
 from undiffuse.sklearn.cross_fit import cross_fit, reference_of
@@ -150,7 +149,7 @@ class DiffusionDensity(DensityMixin, BaseEstimator):
             If there is no such estimator there, or a file is damaged.
         """
         kept = keep.Kept.read(folder, cls.__name__)
-        out = cls(**kept.parameters)
+        out = keep.made(cls, kept.parameters)
         out.model_, out.scaling_ = kept.model, kept.scaling
         kept.name_columns(out)
         return out

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,7 +34,10 @@ from undiffuse.support.files import (
 )
 
 _TEXT, _ARRAYS = "estimator.json", "arrays.safetensors"
+_SCALING = ("mean", "matrix", "inverse")
 _PLAIN = (bool, int, float, str, type(None))
+
+Estimator = TypeVar("Estimator")
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,13 @@ class Kept:
     """
 
     kind: str
-    parameters: Mapping[str, object]
+    parameters: Mapping[str, Any]
     columns: list[str] | None
     model: Diffusion
     scaling: Scaling
 
     @staticmethod
-    def of(estimator: object, parameters: Mapping[str, object], fitted: tuple[Diffusion, Scaling]) -> Kept:
+    def of(estimator: object, parameters: Mapping[str, Any], fitted: tuple[Diffusion, Scaling]) -> Kept:
         """Take it from an estimator; a random state that is no integer is kept as None."""
         plain = {key: value if isinstance(value, _PLAIN) else _number(key, value) for key, value in parameters.items()}
         names = getattr(estimator, "feature_names_in_", None)
@@ -69,7 +73,9 @@ class Kept:
         """Write both files, the one that names the other's checksum last."""
         path = check_folder(folder)
         there = [name for name in (_TEXT, _ARRAYS) if (path / name).exists()]
-        require(overwrite or not there, f"{path} holds {', '.join(there)} already: choose another folder or overwrite=True")
+        require(
+            overwrite or not there, f"{path} holds {', '.join(there)} already: choose another folder or overwrite=True"
+        )
         arrays = to_bytes(self._arrays())
         text = {
             "kind": self.kind,
@@ -105,7 +111,8 @@ class Kept:
         weights = Weights(**{name: np.asarray(arrays[name], np.float32) for name in Weights.NAMES})
         block = MemoryBlock(1, config.architecture_at(1, reference.dim), weights)
         model = Diffusion(config, Bank(reference.forward, [block], reference), np.asarray(arrays["errors"], np.float64))
-        scaling = Scaling(*(np.asarray(arrays[f"scaling.{name}"], np.float64) for name in _SCALING), log_volume)
+        mean, matrix, inverse = (np.asarray(arrays[f"scaling.{name}"], np.float64) for name in _SCALING)
+        scaling = Scaling(mean, matrix, inverse, log_volume)
         return Kept(kind, parameters, columns, model, scaling)
 
     def name_columns(self, estimator: object) -> None:
@@ -121,7 +128,12 @@ class Kept:
         return {**weights.arrays(), **reference_of(self.model).to_arrays(), **scaling, "errors": self.model.errors}
 
 
-_SCALING = ("mean", "matrix", "inverse")
+def made(kind: type[Estimator], parameters: Mapping[str, Any]) -> Estimator:
+    """Make an estimator from parameters that were kept; UserError if it has no such ones."""
+    try:
+        return kind(**parameters)
+    except TypeError as error:
+        raise UserError(f"what was kept does not fit {kind.__name__}: {error}") from None
 
 
 def _number(key: str, value: object) -> object:
