@@ -11,8 +11,9 @@ training columns' standard deviations. The integers of digits get uniform noise 
 density.
 
 Beside them: KernelDensity (bandwidth by cross-validation), GaussianMixture (components by BIC), KNNImputer,
-IterativeImputer, and, where it is installed and on the data that ``--forest`` names, ForestDiffusion at its own settings
-but for ``--copies`` of each row: it takes minutes where there are a dozen columns. About half an hour on one core.
+IterativeImputer, and, where it is installed and on the data that ``--forest`` names, ForestDiffusion at its own
+settings but for ``--copies`` of each row: it takes minutes where there are a dozen columns. About half an hour on one
+core.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from undiffuse.support.files import check_memory
 
 _STRATEGIES = ("mean", "draw")
 _NESTED = "density__"  # before the names of the density's parameters
-_JUMP = 2  # steps of RePaint's jumps back up: of 1, 2, 5, 10, 25 the least biased for a Gaussian at T = 50
+_JUMP = 2  # steps of RePaint's jumps back up; long ones leave what is filled in too near the mean
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
