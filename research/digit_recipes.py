@@ -29,7 +29,8 @@ from undiffuse.networks.network import Architecture, Weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.runs.config import Block, Config
 from undiffuse.support.errors import UserError
-from undiffuse.training.blocks import BlockTrainer, Progress
+from undiffuse.training.blocks import BlockTrainer
+from undiffuse.training.progress import Progress
 
 PRESET = "mnist-01-laptop"
 Changes = dict[str, Any]

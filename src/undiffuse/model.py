@@ -208,5 +208,4 @@ def fit(
         chosen = configuration.load(preset, list(changes), seed)
     chosen = chosen.model_copy(update={"data": section})
     data = datasets.load(chosen, samples)
-    chosen.forward().check_prior(data.train)
     return Diffusion(chosen, *train_bank(chosen, data, execution))

@@ -20,9 +20,10 @@ from undiffuse.diffusion.samplers import Ancestral, Draw, Sampler, Step
 from undiffuse.support.arrays import Floats, as_samples
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.streams import Purpose, Streams
-from undiffuse.support.threads import PartThreads
+from undiffuse.support.threads import PartThreads, one_thread
 
 _BATCH = 4096  # samples that go through the chain together
+_PIECES = 4  # that a batch is cut into for other processes, each of which reads every network
 _PART = 200_000  # array entries of a thread's task: few enough for its cache, enough to pay for the hand-over
 
 
@@ -40,6 +41,7 @@ def sample(
     sampler: Sampler | None = None,
     seed: int | Streams = 0,
     on_step: Callable[[int], None] = lambda samples: None,
+    first: int = 0,
 ) -> Floats:
     """Generate ``n`` samples, shape ``(n, dim)``, from ``x_T ~ N(0, s^2 I)``; Algorithm 2.
 
@@ -55,11 +57,13 @@ def sample(
         same axes; ``Streams(seed, axes="data")`` is the same noise in the variables of the data for all.
     on_step : callable
         Called after each step with the number of samples it moved.
+    first : int
+        Number of the first sample; those of :func:`pieces` have the same bits, made together or apart.
 
     Raises
     ------
     UserError
-        If ``n`` is below 1 or the sampler does not fit the schedule.
+        If ``n`` is below 1, ``first`` is negative or the sampler does not fit the schedule.
 
     Examples
     --------
@@ -75,18 +79,32 @@ def sample(
     undiffuse.reverse_trajectory, undiffuse.reconstruct, undiffuse.inpaint
     """
     require(n >= 1, f"n = {n}: wanted at least one sample")
+    require(first >= 0, f"first = {first}: wanted the number of a sample, from 0")
     sampler = sampler or Ancestral()
     times = sampler.times(denoiser, denoiser.forward.T)
     frame = Frame.of(denoiser, sampler.clip is not None)
     out = np.empty((n, denoiser.dim))
-    for first in range(0, n, _BATCH):
-        count = min(_BATCH, n - first)
-        parts = _parts(seed, frame, count, denoiser.dim, first)
+    for start in range(0, n, _BATCH):
+        batch = out[start : start + _BATCH]
+        parts = _parts(seed, frame, len(batch), denoiser.dim, first + start)
         for state in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
-            on_step(count)
+            on_step(len(batch))
             if state.t == 0:
-                out[first : first + count] = frame.leave(state.x)
+                for part in parts:  # how a product is rounded may depend on its size
+                    batch[part.rows] = frame.leave(state.x[part.rows])
     return out
+
+
+def pieces(n: int, dim: int) -> list[tuple[int, int]]:
+    """Cut ``n`` samples of ``dim`` variables into pieces ``(first, count)`` that can be made by different processes."""
+    part = _rows(dim)
+    size = part * max(1, round(_BATCH / _PIECES / part))
+    found = []
+    for start in range(0, n, _BATCH):
+        count = min(_BATCH, n - start)
+        cuts = [*range(0, max(1, count - part + 1), size), count]
+        found += [(start + a, b - a) for a, b in pairwise(cuts)]
+    return found
 
 
 def sample_trajectory(
@@ -218,11 +236,16 @@ class Frame:
 
     def enter(self, x: Floats) -> Floats:
         """Turn samples or noise to these axes."""
-        return x if self.axes is None else x @ self.axes
+        return x if self.axes is None else _product(x, self.axes)
 
     def leave(self, z: Floats) -> Floats:
         """Turn them back."""
-        return z if self.axes is None else z @ self.axes.T
+        return z if self.axes is None else _product(z, self.axes.T)
+
+
+def _product(x: Floats, axes: Floats) -> Floats:
+    with one_thread():
+        return np.asarray(x @ axes)
 
 
 # -- the loop ---------------------------------------------------------------------------------------------------------
@@ -241,11 +264,15 @@ def _parts(seed: int | Streams, frame: Frame, n: int, dim: int, first: int = 0) 
     """Cut samples ``first`` to ``first + n`` into parts of about ``_PART`` numbers, each with its own noise."""
     streams = seed if isinstance(seed, Streams) else Streams(seed)
     turn = streams.turn(frame.axes, dim)
-    size = max(1, _PART // dim)
+    size = _rows(dim)
     return [
         _Part(slice(row, row + size), _turned(streams.noise(min(size, n - row), dim, first + row), turn))
         for row in range(0, n, size)
     ]
+
+
+def _rows(dim: int) -> int:
+    return max(1, _PART // dim)
 
 
 def _turned(draw: Draw, turn: Floats | None) -> Draw:

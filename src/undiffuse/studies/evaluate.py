@@ -15,7 +15,7 @@ from undiffuse.datasets import ImageDataset
 from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.metrics import Comparison
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import DEFAULT_SAMPLER, SamplerOptions
+from undiffuse.studies.options import DEFAULT_BACKEND, DEFAULT_SAMPLER, BackendOptions, SamplerOptions
 from undiffuse.studies.sample import draw
 from undiffuse.support import results
 from undiffuse.support.errors import require
@@ -43,6 +43,8 @@ class Settings:
         Number of sets; the run's setting by default.
     seed : int
         Seed of the samples and of the fresh data.
+    backend : BackendOptions
+        Of the sampling; measures are taken in this process.
     """
 
     run: RunLike
@@ -51,6 +53,7 @@ class Settings:
     samples: int | None = None
     replicates: int | None = None
     seed: int = 0
+    backend: BackendOptions = DEFAULT_BACKEND
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     states = 3 * 8 * size * count * data.dim
     check_memory(states + metrics.memory_needed(size), f"evaluating {count} sets of {size} samples")
     start = time.monotonic()
-    x = draw(opened, size * count, sampler, seed, on_progress)
+    x = draw(opened, size * count, sampler, seed, on_progress, settings.backend.build())
     sampled = time.monotonic()
     classifiers, others = None, {}
     if isinstance(data, ImageDataset) and len(data.labels) > 1:

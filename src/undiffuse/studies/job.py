@@ -61,7 +61,7 @@ def run(settings: Settings, stage: Stage = _quiet, on_plan: Callable[[Plan], Non
     with stage("training", "passes") as update:
         opened = train.train(settings, update, on_plan)
     with stage("sampling", "samples") as update:
-        judged = evaluate.run(evaluate.Settings(opened, seed=opened.config.seed), update)
+        judged = evaluate.run(evaluate.Settings(opened, seed=opened.config.seed, backend=settings.backend), update)
     drawn = figures_of(opened, opened.path / "figures")
     page = report.write(opened, {name: each.caption for name, each in FIGURES.items()})
     return Result(

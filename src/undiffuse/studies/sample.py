@@ -6,14 +6,17 @@ import time
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
+import numpy as np
 from cyclopts import Parameter
 
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.samplers import Sampler
+from undiffuse.model import Diffusion
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
+from undiffuse.studies.options import DEFAULT_BACKEND, DEFAULT_SAMPLER, BackendOptions, Flag, N, SamplerOptions
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
+from undiffuse.support.backend import LOCAL, Backend
 from undiffuse.support.files import check_memory, check_output, write_array
 from undiffuse.support.progress import OnProgress, counter, silent
 
@@ -34,6 +37,7 @@ class Settings:
     sampler : SamplerOptions
     seed : int
         Seed of the samples' random streams.
+    backend : BackendOptions
     overwrite : bool
         Replace a file that is there.
     """
@@ -44,6 +48,7 @@ class Settings:
     out: Path
     sampler: SamplerOptions = DEFAULT_SAMPLER
     seed: int = 0
+    backend: BackendOptions = DEFAULT_BACKEND
     overwrite: Flag = False
 
 
@@ -80,13 +85,13 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     UserError
         If the run is unfinished, the sampler does not fit its schedule, or the file cannot be written.
     """
-    sampler = settings.sampler.build()
+    sampler, backend = settings.sampler.build(), settings.backend.build()
     check_output(settings.out, settings.overwrite, ".npy")
     opened = OpenRun.of(settings.run)
     start = time.monotonic()
     # The states, their noise and what is written stand in memory at once.
     check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
-    x = draw(opened, settings.n, sampler, settings.seed, on_progress)
+    x = draw(opened, settings.n, sampler, settings.seed, on_progress, backend)
     path = write_array(settings.out, x, settings.overwrite)
     return Result(
         out=str(path),
@@ -99,7 +104,9 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     )
 
 
-def draw(opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnProgress = silent) -> Floats:
+def draw(
+    opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnProgress = silent, backend: Backend = LOCAL
+) -> Floats:
     """Generate ``n`` samples of a run's model, shape ``(n, dim)``; progress is counted in samples.
 
     Parameters
@@ -109,6 +116,19 @@ def draw(opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnPr
     sampler : Sampler
     seed : int
     on_progress : callable
+    backend : Backend
+        Processes of this machine share memory, so they are threads of this one.
     """
+    if backend != LOCAL:
+        backend.check()
+        cut = reverse.pieces(n, opened.model.dim)
+        calls = [(str(opened.path), count, first, sampler, seed) for first, count in cut]
+        made = backend.map(_piece, calls, on_progress=lambda done, total: on_progress(n * done // total, n))
+        return np.concatenate(made)
     steps = len(sampler.times(opened.model, opened.model.forward.T))
     return reverse.sample(opened.model, n, sampler=sampler, seed=seed, on_step=counter(on_progress, n, per=steps))
+
+
+def _piece(path: str, n: int, first: int, sampler: Sampler, seed: int) -> Floats:
+    """Samples ``first`` to ``first + n`` of a run's model, from any process."""
+    return reverse.sample(Diffusion.load(path), n, sampler=sampler, seed=seed, first=first)

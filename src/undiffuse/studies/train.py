@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-import numpy as np
 from cyclopts import Parameter
 
 from undiffuse import datasets
@@ -15,14 +13,11 @@ from undiffuse.runs import config as configuration
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, all_changes
 from undiffuse.support import results
-from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import Execution, Overfit, train_run
 from undiffuse.training.execution import DeviceName
 from undiffuse.training.plan import Plan
-
-_LARGEST_ERROR = 2.0  # that a single time may have without a warning
 
 
 @Parameter(name="*")
@@ -127,35 +122,7 @@ def train(
             on_plan=on_plan,
         ),
     )
-    opened = OpenRun(folder, data)
-    doubt = doubts(opened.errors, np.array([opened.reference.error(int(t)) for t in opened.errors[:, 0]]))
-    if doubt:
-        warnings.warn(doubt, stacklevel=2)
-    return opened
-
-
-def doubts(errors: Floats, linear: Floats) -> str:
-    """What is doubtful in the errors of a training, in words; nothing if they are what a training should give.
-
-    An error is 1 without any knowledge of the noise, and linear theory's is what the mean and the covariance of the
-    data give. At single times an error may be a little above 1, or well above linear theory's where that is small.
-
-    Parameters
-    ----------
-    errors : (T, 3)
-        Rows ``(t, training error, held-out error)``.
-    linear : (T,)
-        Error of linear theory at the same times.
-    """
-    held_out, expected = float(errors[:, 2].mean()), float(linear.mean())
-    t, _, largest = errors[np.argmax(errors[:, 2])]
-    if held_out > 1:
-        return f"mean held-out xi-error {held_out:.3g}, above the 1 of no knowledge at all: nothing has been learned"
-    if held_out > 2 * expected:
-        return f"mean held-out xi-error {held_out:.3g}, above twice the {expected:.3g} of a linear denoiser"
-    if largest > _LARGEST_ERROR:
-        return f"held-out xi-error {largest:.3g} at t = {t:.0f}, above the 1 of no knowledge at all"
-    return ""
+    return OpenRun(folder, data)
 
 
 def run(settings: Settings, on_progress: OnProgress = silent, on_plan: Callable[[Plan], None] | None = None) -> Result:

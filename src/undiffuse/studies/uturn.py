@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from cyclopts import Parameter
 
 from undiffuse.diffusion.reverse import reconstructions
-from undiffuse.metrics.reconstruction import score
+from undiffuse.metrics.reconstruction import Score, score
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import Flag, N, Numbers, SamplerOptions
+from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Flag, N, Numbers, SamplerOptions
 from undiffuse.support import results
+from undiffuse.support.backend import LOCAL
 from undiffuse.support.files import check_memory, check_output, json_bytes, write_json
-from undiffuse.support.progress import OnProgress, counter, silent
+from undiffuse.support.progress import OnProgress, silent
 
 
 @Parameter(name="*")
@@ -39,6 +40,8 @@ class Settings:
         JSON file to write.
     seed : int
         Seed of all noise.
+    backend : BackendOptions
+        Where the points of the curves are made; on this machine in this process, by threads.
     overwrite : bool
         Replace a file that is there.
     """
@@ -51,6 +54,7 @@ class Settings:
     steps: int = 100
     out: Path | None = None
     seed: int = 0
+    backend: BackendOptions = DEFAULT_BACKEND
     overwrite: Flag = False
 
 
@@ -97,19 +101,19 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     T = opened.config.diffusion.T
     spread = np.unique((np.linspace(0.05, 1, 12) * T).astype(int).clip(1)).tolist()
     times = sorted(set(settings.t)) or spread
-    sampler = SamplerOptions(steps=settings.steps).build()
-    images, classifier = opened.held_out_images(settings.n), opened.classifiers.strict
+    backend, images = settings.backend.build(), opened.held_out_images(settings.n)
     check_memory(4 * 8 * images.x.size * settings.repeats, f"turning {settings.n} images {settings.repeats} times")
-    step = counter(on_progress, len(times) * len(opened.denoisers))
+    backend.check()
+    _ = opened.classifiers  # made and kept in the run before other processes ask for them
+    here = backend == LOCAL
+    what = replace(settings, run=opened if here else opened.path)
+    calls = [(what, name, t) for name in opened.denoisers for t in times]
+    points = backend.map(_point, calls, 1 if here else None, on_progress)
     curves: dict[str, dict[str, list[float]]] = {}
-    for name, denoiser in opened.denoisers.items():
-        curve: dict[str, list[float]] = {}
-        for t in times:
-            _, back = reconstructions(denoiser, images.x, t, settings.repeats, sampler=sampler, seed=settings.seed)
-            for key, value in score(images, back, classifier).as_dict().items():
-                curve.setdefault(key, []).append(value)
-            step()
-        curves[name] = curve
+    for (_, name, _), point in zip(calls, points, strict=True):
+        curve = curves.setdefault(name, {})
+        for key, value in point.as_dict().items():
+            curve.setdefault(key, []).append(value)
     forward = opened.config.forward()
     result = Result(
         run=str(opened.path),
@@ -127,3 +131,12 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     if settings.out is not None:
         write_json(settings.out, content, settings.overwrite)
     return result
+
+
+def _point(settings: Settings, name: str, t: int) -> Score:
+    """One point of a curve: images diffused to ``t`` and brought back by a denoiser, from any process."""
+    opened = OpenRun.of(settings.run)
+    images, sampler = opened.held_out_images(settings.n), SamplerOptions(steps=settings.steps).build()
+    denoiser = opened.denoisers[name]
+    _, back = reconstructions(denoiser, images.x, t, settings.repeats, sampler=sampler, seed=settings.seed)
+    return score(images, back, opened.classifiers.strict)

@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from types import TracebackType
 from typing import Any, TypeVar
+
+_BRINGING = {"torch", "scipy.linalg", "sklearn"}  # modules that may load a library of linear algebra of their own
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -21,9 +24,15 @@ def cores() -> int:
 
 def one_thread() -> AbstractContextManager[Any]:
     """Limit linear algebra to one thread inside a ``with`` block, so that rounding is the same on any machine."""
-    from threadpoolctl import threadpool_limits
+    return _libraries(frozenset(_BRINGING & sys.modules.keys())).limit(limits=1)
 
-    return threadpool_limits(1)
+
+@cache
+def _libraries(loaded: frozenset[str]) -> Any:
+    """Libraries of linear algebra in this process, looked for once for each set of modules that bring some along."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -42,24 +51,18 @@ def one_torch_thread() -> Iterator[None]:
 class PartThreads:
     """As many threads as there are cores, but no more than ``parts``, for work that releases the interpreter's lock.
 
-    While they work, each uses one thread of linear algebra. With a single part or a single core no thread is started,
-    and the libraries use as many as they like.
+    While they work, each uses one thread of linear algebra, so that rounding does not depend on the number of cores.
+    With a single part or a single core no thread is started.
     """
 
     def __init__(self, parts: int) -> None:
         threads = min(cores(), parts)
-        self._pool = None
-        if threads > 1:
-            from threadpoolctl import ThreadpoolController
-
-            self._pool, self._libraries = ThreadPoolExecutor(threads), ThreadpoolController()
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def map(self, work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
         """Return ``work`` of each part, in their order."""
-        if self._pool is None:
-            return [work(part) for part in parts]
-        with self._libraries.limit(limits=1):
-            return list(self._pool.map(work, parts))
+        with one_thread():
+            return [work(part) for part in parts] if self._pool is None else list(self._pool.map(work, parts))
 
     def __enter__(self) -> PartThreads:
         return self

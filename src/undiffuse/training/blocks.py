@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,53 +18,21 @@ from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.training import engines
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
+from undiffuse.training.progress import Errors, Group, Progress, named
 from undiffuse.training.state import TrainingState
 
-Errors = Floats
-Begun = tuple[list[TrainingState], Errors, Errors]
+GENTLER = 0.5  # factor on the learning rate of a time that is trained again
 
 
-@dataclass
-class Progress:
-    """Finished part of a block: weights and errors of whole times, largest time first.
+class DivergedError(UserError):
+    """The training of some times left the finite numbers, with a lower learning rate as well."""
 
-    Attributes
-    ----------
-    weights : dict of Weights
-        By time.
-    train, held_out : dict of list of float
-        By time, one mean square xi-error per dimension for each pass.
-    state : TrainingState or None
-        State of a sweep after the last finished time.
-    """
+    def __init__(self, times: list[int]) -> None:
+        super().__init__(times)
+        self.times = times
 
-    weights: dict[int, Weights] = field(default_factory=dict)
-    train: dict[int, list[float]] = field(default_factory=dict)
-    held_out: dict[int, list[float]] = field(default_factory=dict)
-    state: TrainingState | None = None
-
-    def to_arrays(self) -> Arrays:
-        """Flatten into named arrays, times in increasing order."""
-        times = sorted(self.weights)
-        out: Arrays = {"times": np.array(times, np.int64)}
-        if times:
-            out |= Weights.stack([self.weights[t] for t in times]).arrays()
-        out["passes"] = np.array([len(self.train[t]) for t in times], np.int64)
-        out["train_error"] = np.array([e for t in times for e in self.train[t]], np.float64)
-        out["held_out_error"] = np.array([e for t in times for e in self.held_out[t]], np.float64)
-        return out
-
-    @staticmethod
-    def from_arrays(arrays: Arrays) -> Progress:
-        """Undo :meth:`to_arrays`."""
-        out = Progress()
-        ends = np.cumsum(arrays["passes"])
-        for i, t in enumerate(arrays["times"].tolist()):
-            out.weights[t] = Weights(**{name: arrays[name][i] for name in Weights.NAMES})
-            errors = slice(ends[i] - arrays["passes"][i], ends[i])
-            out.train[t] = arrays["train_error"][errors].tolist()
-            out.held_out[t] = arrays["held_out_error"][errors].tolist()
-        return out
+    def __str__(self) -> str:
+        return f"training diverged at t = {named(self.times)}, with half of training.learning_rate as well: lower it"
 
 
 class XiErrors:
@@ -124,8 +92,8 @@ class BlockTrainer:
         self._sweeps = self._training.order == "sweep"
         self.engine = engines.choose(self._training.engine, self._architecture, device, self._sweeps)
         at_once = side_by_side(self._training, self.engine)
-        upwards = self._training.sweep_from is not None and first > self._training.sweep_from
-        times = range(first, last + 1) if upwards else range(last, first - 1, -1)
+        self._upwards = self._training.sweep_from is not None and first > self._training.sweep_from
+        times = range(first, last + 1) if self._upwards else range(last, first - 1, -1)
         self._groups = [list(times[i : i + at_once]) for i in range(0, len(times), at_once)]
 
     def run(
@@ -158,77 +126,124 @@ class BlockTrainer:
         ------
         StoppedError
             If it is to stop; the block has been saved as it is.
+        DivergedError
+            If the errors or weights of a time are not finite, with half the learning rate as well. In the order
+            "independent" the others have been trained by then.
         """
         progress = Progress.from_arrays(saved) if saved else Progress()
         progress.state = before
+        unfinished = Group.from_arrays(saved) if saved else None
         on_pass(sum(len(progress.train[t]) for t in progress.weights))
         last_save = time.monotonic()
-        for group in self._groups:
-            if group[-1] in progress.weights:
-                continue
-            states, train, held_out = self._begin(group, progress, saved)
-            on_pass(train.size)
-            engine = engines.build(self.engine, self._architecture, states, self._device, self._training.average or 0.0)
-            examples = [self._examples(t) for t in group]
-            to_train_error, to_held_out_error = (
-                [r.error_of(self._parametrisation, t) for t in group] for r in self._xi_errors
-            )
-            weights = [loss_weight(self._training, self._parametrisation, t) for t in group]
-            test_x, test_y = _stack([e.of_held_out() for e in examples])
-            # The error against posterior means is no xi-error, which is then measured on training samples separately.
-            seen = _stack([e.of_training() for e in examples]) if self._training.targets == "posterior" else None
-            warm = self._is_warm(group)
-            passes = _passes(self._training, warm)
-            warm_rate = self._training.warm_learning_rate if warm else None
-            steps = -(-len(self._data[0]) // self._training.batch)
-            for number in range(train.shape[1], passes):
-                x, y = _stack([e.of_pass(number) for e in examples])
-                rates = learning_rates(self._training, number * steps, steps, passes * steps, warm_rate)
+
+        def after_pass(group: Group, state: Callable[[], list[TrainingState]]) -> None:
+            nonlocal last_save
+            on_pass(len(group.times))
+            stop = stopping()
+            if save and (stop or time.monotonic() - last_save > save_every):
+                group.states = state()
+                save(progress.to_arrays() | group.to_arrays())
+                last_save = time.monotonic()
+            if stop:
+                raise StoppedError("training was asked to stop")
+
+        diverged: list[int] = []
+        for times in self._groups:
+            left = [t for t in times if t not in progress.weights]
+            if unfinished is not None and unfinished.times == left:
+                group, unfinished = unfinished, None
+            else:
+                group = self._begin(left, progress)
+            while group.times:
+                on_pass(group.train.size)
+                self._train(group, after_pass)
+                again = self._enter(group, progress)
+                if group.rate < 1:
+                    diverged, again = diverged + again, []
+                if again:
+                    on_pass(-len(again) * group.train.shape[1])
+                group = self._begin_again(again, progress)
+            if diverged and self._training.order != "independent":
+                break  # the times below start from these
+        if diverged:
+            if save:
+                save(progress.to_arrays())
+            raise DivergedError(diverged)
+        return progress
+
+    def _train(self, group: Group, after_pass: Callable[[Group, Callable[[], list[TrainingState]]], None]) -> None:
+        """Make all passes of a group, or what is left of them, unless none of its networks is finite any more."""
+        engine = engines.build(
+            self.engine, self._architecture, group.states, self._device, self._training.average or 0.0
+        )
+        examples = [self._examples(t) for t in group.times]
+        to_train_error, to_held_out_error = (
+            [r.error_of(self._parametrisation, t) for t in group.times] for r in self._xi_errors
+        )
+        weights = [loss_weight(self._training, self._parametrisation, t) for t in group.times]
+        test_x, test_y = _stack([e.of_held_out() for e in examples])
+        # The error against posterior means is no xi-error, which is then measured on training samples separately.
+        seen = _stack([e.of_training() for e in examples]) if self._training.targets == "posterior" else None
+        warm = self._is_warm(group.times)
+        passes = _passes(self._training, warm)
+        warm_rate = self._training.warm_learning_rate if warm else None
+        steps = -(-len(self._data[0]) // self._training.batch)
+        for number in range(group.train.shape[1], passes):
+            x, y = _stack([e.of_pass(number) for e in examples])
+            rates = group.rate * learning_rates(self._training, number * steps, steps, passes * steps, warm_rate)
+            with np.errstate(over="ignore", invalid="ignore"):  # what diverges is looked at below
                 error = engine.run_pass(x, y, self._training.batch, rates, weights)
                 test_error = _mean_square(engine.outputs(test_x) - test_y)
                 if seen is not None:
                     error = _mean_square(engine.outputs(seen[0]) - seen[1])
-                train = np.column_stack([train, _apply(to_train_error, error)])
-                held_out = np.column_stack([held_out, _apply(to_held_out_error, test_error)])
-                on_pass(len(group))
-                stop = stopping()
-                if save and (stop or time.monotonic() - last_save > save_every):
-                    save(progress.to_arrays() | _pack_unfinished(engine.states(), train, held_out))
-                    last_save = time.monotonic()
-                if stop:
-                    raise StoppedError("training was asked to stop")
-            for t, state, a, b in zip(group, engine.states(), train, held_out, strict=True):
-                if not np.isfinite(a[-1]) or not all(np.isfinite(w).all() for w in state.weights.arrays().values()):
-                    raise UserError(f"training diverged at t = {t}: lower training.learning_rate")
-                progress.weights[t] = state.result
-                progress.train[t], progress.held_out[t] = a.tolist(), b.tolist()
-                progress.state = state if self._sweeps else None
-        return progress
+            group.train = np.column_stack([group.train, _apply(to_train_error, error)])
+            group.held_out = np.column_stack([group.held_out, _apply(to_held_out_error, test_error)])
+            after_pass(group, engine.states)
+            if not np.isfinite(error).any():
+                break
+        group.states = engine.states()
 
-    def _is_warm(self, group: list[int]) -> bool:
+    def _enter(self, group: Group, progress: Progress) -> list[int]:
+        """Enter the networks of a trained group in the block's; return the times that diverged."""
+        diverged = group.diverged()
+        for t, state, train, held_out in zip(group.times, group.states, group.train, group.held_out, strict=True):
+            if t not in diverged:
+                progress.weights[t] = state.result
+                progress.train[t], progress.held_out[t] = train.tolist(), held_out.tolist()
+                progress.state = state if self._sweeps else None
+                progress.gentler += [t] if group.rate < 1 else []
+        return diverged
+
+    def _is_warm(self, times: list[int]) -> bool:
         if self._sweeps:
-            return group != [self._training.sweep_from]
-        return self._training.order == "continuation" and group is not self._groups[0]
+            return times != [self._training.sweep_from]
+        return self._training.order == "continuation" and times != self._groups[0]
 
     def _examples(self, t: int) -> Examples:
         return Examples(self._parametrisation, *self._data, self._config.seed, t, self._training)
 
-    def _begin(self, group: list[int], progress: Progress, saved: Arrays | None) -> Begun:
-        """States and errors of a group at its start: those saved, fresh weights, or those of the time before."""
-        if saved and _MARK + "step" in saved:
-            # What was saved belongs to the first unfinished group, the first to begin; it is taken out of ``saved``.
-            return _unpack_unfinished(saved)
-        nothing = np.empty((len(group), 0))
-        if self._sweeps and self._is_warm(group):
+    def _begin(self, times: list[int], progress: Progress) -> Group:
+        """A group at its start: with fresh weights, or those of the time before."""
+        if self._sweeps and self._is_warm(times):
             if progress.state is None:
                 raise ValueError("a sweep continues from the training state of the block before")
-            return [progress.state.swept_to(self._architecture)], nothing, nothing
-        if self._is_warm(group):
-            starts = [progress.weights[t + 1].copy() for t in group]
-        else:
-            starts = [self._fresh_weights(t) for t in group]
+            return Group.fresh(times, [progress.state.swept_to(self._architecture)])
+        return Group.fresh(times, [TrainingState.fresh(w, self._architecture) for w in self._start(times, progress)])
+
+    def _begin_again(self, times: list[int], progress: Progress) -> Group:
+        """A group of times that diverged, with a lower learning rate and nothing of what the optimiser had gathered."""
+        starts = self._start(times, progress)
         states = [TrainingState.fresh(weights, self._architecture) for weights in starts]
-        return states, nothing, nothing
+        if self._sweeps and self._is_warm(times):
+            states = [replace(state, average=state.weights.copy()) for state in states]
+        return Group.fresh(times, states, GENTLER)
+
+    def _start(self, times: list[int], progress: Progress) -> list[Weights]:
+        """Weights that times start from: fresh ones, or the network's before them, as it was kept."""
+        if not self._is_warm(times):
+            return [self._fresh_weights(t) for t in times]
+        before = (progress.kept_before(t, self._upwards) for t in times)
+        return [weights.copy().widened(self._architecture.width) for weights in before]
 
     def _fresh_weights(self, t: int) -> Weights:
         rng = stream(self._config.seed, Purpose.START, t)
@@ -275,39 +290,3 @@ def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
     if len(pairs) == 1:
         return pairs[0][0][None], pairs[0][1][None]
     return np.stack([x for x, _ in pairs]), np.stack([y for _, y in pairs])
-
-
-def pack_state(states: list[TrainingState]) -> Arrays:
-    """Training states of several networks as named arrays."""
-    out: Arrays = {"step": np.array(states[0].step, np.int64)}
-    for part in ("weights", "first", "second", "average"):
-        each = [getattr(state, part) for state in states]
-        if each[0] is not None:
-            out |= {f"{part}.{name}": array for name, array in Weights.stack(each).arrays().items()}
-    return out
-
-
-def unpack_state(arrays: Arrays) -> list[TrainingState]:
-    """Undo :func:`pack_state`."""
-    stacked = {
-        part: Weights(**{name: arrays[f"{part}.{name}"] for name in Weights.NAMES})  # type: ignore[arg-type]
-        for part in ("weights", "first", "second", "average")
-        if f"{part}.W" in arrays
-    }
-    count, step = len(stacked["weights"].W), int(arrays["step"].item())
-    return [TrainingState(step=step, **{part: w[i].copy() for part, w in stacked.items()}) for i in range(count)]
-
-
-_MARK = "unfinished."
-
-
-def _pack_unfinished(states: list[TrainingState], train: Errors, held_out: Errors) -> Arrays:
-    both = pack_state(states) | {"train": train, "held_out": held_out}
-    return {_MARK + name: array for name, array in both.items()}
-
-
-def _unpack_unfinished(saved: Arrays) -> Begun:
-    """Take the unfinished group out of what was saved."""
-    names = [name for name in saved if name.startswith(_MARK)]
-    arrays = {name.removeprefix(_MARK): saved.pop(name) for name in names}
-    return unpack_state(arrays), np.array(arrays["train"], float), np.array(arrays["held_out"], float)

@@ -22,6 +22,8 @@ from undiffuse.training.plan import Plan
 
 _QUICK = 0.1  # seconds; a trial that takes less is made again with more passes
 _MORE = 10  # passes of that one
+_SLOW = {"learning_rate": 1e-6, "warm_learning_rate": None}  # nothing diverges while it is timed
+_UNSET = dict.fromkeys(("epochs", "warm_epochs", *_SLOW))
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,9 @@ def pass_costs(config: Config, data: Dataset, device: str, on_progress: OnProgre
 def _shortened(config: Config, block: Block, passes: int) -> Config:
     """Configuration in which a block starts by itself and is trained for a few passes."""
     sweeps, warm = config.training.order == "sweep", config.training.order != "independent"
-    few = {"epochs": passes, "warm_epochs": passes if warm else None}
+    few = {"epochs": passes, "warm_epochs": passes if warm else None, **_SLOW}
     training = config.training.model_copy(update={**few, "sweep_from": block.last if sweeps else None})
-    times = tuple(part.model_copy(update={"epochs": None, "warm_epochs": None}) for part in config.times)
+    times = tuple(part.model_copy(update=_UNSET) for part in config.times)
     return config.model_copy(update={"training": training, "times": times})
 
 

@@ -32,7 +32,9 @@ from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
 from undiffuse.training.blocks import total_passes, weight_bytes
 from undiffuse.training.cost import planned
+from undiffuse.training.doubts import doubt_data, doubt_errors
 from undiffuse.training.execution import Execution
+from undiffuse.training.progress import gentler_times, named
 from undiffuse.training.repair import repair
 from undiffuse.training.workers import Job, Link, Scratch, run_jobs
 
@@ -45,6 +47,7 @@ def train_bank(config: Config, data: Dataset, execution: Execution | None = None
         f"backend {execution.backend.name!r} trains run folders: use train_run, or `undiffuse train`",
     )
     reference = GaussianDenoiser.from_data(config.forward(), data.train)
+    doubt_data(reference, data.train)
     blocks, errors = [], []
     training = _Training(config, data, reference, execution)
     for job, arrays in training.of([*range(len(config.blocks()))]):
@@ -52,7 +55,9 @@ def train_bank(config: Config, data: Dataset, execution: Execution | None = None
         blocks.append(MemoryBlock(job.block.first, config.architecture_at(job.block.last, data.dim), weights))
         errors.append(final_errors(arrays))
     bank = Bank(reference.forward, blocks, reference)
-    return bank, np.concatenate(sorted(errors, key=lambda rows: rows[0, 0]))
+    found = np.concatenate(sorted(errors, key=lambda rows: rows[0, 0]))
+    doubt_errors(found, reference)
+    return bank, found
 
 
 def train_run(
@@ -97,15 +102,14 @@ def train_run(
         "device": device,
         "engine": engine,
     }
-    config.forward().check_prior(data.train)
+    reference = GaussianDenoiser.from_data(config.forward(), data.train)
+    doubt_data(reference, data.train)
     execution.backend.check()
     if resume:
         run = _open_again(path, config, identity)
     else:
         _check_room(config, data.dim, Path(path), execution.processes(len(config.blocks()), device))
-        run = RunFolder.create(
-            path, config, identity, GaussianDenoiser.from_data(config.forward(), data.train), overwrite
-        )
+        run = RunFolder.create(path, config, identity, reference, overwrite)
     with run.lock() as token:
         # What it looked like before the lock may be out of date: another training may have ended or begun there.
         run = _open_again(path, config, identity)
@@ -131,6 +135,7 @@ def train_run(
             with (run.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
                 lines.writelines(_metric_lines(arrays))
         _write_metrics(run, records)
+    doubt_errors(np.concatenate([final_errors(records[i]) for i in sorted(records)]), reference)
     return run
 
 
@@ -165,7 +170,12 @@ class _Training:
                     beat(done, total)
                     self.execution.on_progress(done, total)
 
-                yield from run_jobs(jobs, executor, tick)
+                for job, arrays in run_jobs(jobs, executor, tick):
+                    if times := gentler_times(arrays):
+                        warnings.warn(
+                            f"training diverged at t = {named(times)}; half the learning rate did there", stacklevel=2
+                        )
+                    yield job, arrays
 
     @contextmanager
     def _pulse(self, before: int) -> Iterator[OnProgress]:

@@ -19,7 +19,8 @@ from undiffuse.support.executors import as_done
 from undiffuse.support.files import Sha256, read_arrays, read_sealed, sha256_of, write_arrays, write_file, write_sealed
 from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.threads import one_thread, one_torch_thread
-from undiffuse.training.blocks import BlockTrainer, Progress, pack_state, unpack_state
+from undiffuse.training.blocks import BlockTrainer, DivergedError
+from undiffuse.training.progress import Progress, pack_state, unpack_state
 
 _COUNT = np.dtype("<i8")
 
@@ -230,6 +231,8 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, tick: Callable[[], None]) 
         If a worker dies.
     StoppedError
         If workers were asked to stop, when all have.
+    DivergedError
+        If times of some blocks diverged, when the other blocks are trained.
     """
     asked: dict[Future[Arrays], Job] = {}
 
@@ -244,14 +247,18 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, tick: Callable[[], None]) 
             asked[future] = job
             yield future
 
-    stopped = None
+    stopped, diverged = None, set[int]()
     for future in as_done(submitted(), tick):
         if isinstance(error := future.exception(), StoppedError):
             stopped = error  # the others are still saving
+        elif isinstance(error, DivergedError):
+            diverged.update(error.times)  # those of a block that waited for another are the other's
         else:
             yield asked.pop(future), future.result()
     if stopped is not None:
         raise stopped
+    if diverged:
+        raise DivergedError(sorted(diverged))
 
 
 def _in_order(jobs: Sequence[Job]) -> Iterator[Job]:
