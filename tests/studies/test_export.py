@@ -91,6 +91,14 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(capsys, tiny_run_path,
     assert main([*words, "--overwrite"]) == 0
 
 
+def test_a_run_folder_is_no_place_for_an_export(capsys, tiny_run_path):
+    before = sorted(tiny_run_path.iterdir())
+    assert "is a run folder" in complaint(
+        capsys, "export", tiny_run_path, "--to", "npz", "--out", tiny_run_path, lines=1
+    )
+    assert sorted(tiny_run_path.iterdir()) == before
+
+
 @pytest.mark.parametrize(("to", "library"), [("onnx", "onnx"), ("hdf5", "h5py")])
 def test_a_library_that_is_not_installed_is_named_with_what_installs_it(
     capsys, tiny_run_path, tmp_path, monkeypatch, to, library

@@ -111,6 +111,10 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     )
     require(settings.samples or not settings.binary, "binary is about samples: give --samples as well")
     folder = check_folder(settings.out)
+    require(
+        not (folder / "manifest.json").exists(),
+        f"{folder} is a run folder, which holds what commands put there: choose another",
+    )
     paths = [folder / name, folder / _README]
     if folder.is_dir():
         for path in paths:
