@@ -12,6 +12,7 @@ from undiffuse import datasets
 from undiffuse.datasets import ArrayData
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.inpainting import Inpainting, inpaint
 from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.diffusion.samplers import Sampler, Variance
@@ -24,6 +25,7 @@ from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import require
 from undiffuse.support.streams import Streams
 from undiffuse.training import Execution, run_errors, train_bank
+from undiffuse.training.doubts import doubt_data, doubt_errors
 
 if TYPE_CHECKING:
     from undiffuse.diffusion.for_diffusers import DiffusersModel
@@ -47,7 +49,7 @@ class Diffusion(Denoiser):
     small model, in memory:
 
     >>> import undiffuse as ud
-    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=1"]
+    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=20"]
     >>> model = ud.fit(ud.datasets.spiral(400), "spiral-2pi", small, execution=ud.Execution(workers=1))
     >>> model.bank[5].W.shape, model.errors.shape
     ((16, 2), (10, 3))
@@ -189,7 +191,7 @@ def fit(
     --------
     >>> import undiffuse as ud
     >>> x = ud.datasets.spiral(400, seed=0)
-    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=1"]
+    >>> small = ["diffusion.T=10", "diffusion.schedule=cosine", "network.hidden=16", "training.epochs=20"]
     >>> model = ud.fit(x, "spiral-2pi", small, execution=ud.Execution(workers=1))
     >>> model.sample(5, seed=1).shape
     (5, 2)
@@ -208,4 +210,8 @@ def fit(
         chosen = configuration.load(preset, list(changes), seed)
     chosen = chosen.model_copy(update={"data": section})
     data = datasets.load(chosen, samples)
-    return Diffusion(chosen, *train_bank(chosen, data, execution))
+    reference = GaussianDenoiser.from_data(chosen.forward(), data.train)
+    doubt_data(reference, data.train)
+    bank, errors = train_bank(chosen, data, execution)
+    doubt_errors(errors, reference)
+    return Diffusion(chosen, bank, errors)

@@ -57,6 +57,11 @@ def small_disk(path, size):
         subprocess.run(["umount", str(path)], check=True)
 
 
+def complaints(said):
+    """Lines on standard error, but for the one that says what the training will take."""
+    return [line for line in said.splitlines() if " networks in " not in line]
+
+
 def fill_and_go_on(tiny_file, tiny_run_path, tmp_path, size):
     disk = tmp_path / f"disk-{size}"
     with small_disk(disk, size):
@@ -66,7 +71,7 @@ def fill_and_go_on(tiny_file, tiny_run_path, tmp_path, size):
         assert "Traceback" not in cut.stderr
         if cut.returncode:
             assert "No space left" in cut.stderr or " free" in cut.stderr
-            assert len(cut.stderr.splitlines()) == 1
+            assert len(complaints(cut.stderr)) == 1
         subprocess.run(["mount", "-o", "remount,size=64M", str(disk)], check=True)
         begun = (disk / "run").exists()
         if cut.returncode:
@@ -125,7 +130,7 @@ def test_resuming_a_run_that_cannot_be_written_to_is_answered_in_a_line(run_path
     refused = undiffuse("train", tiny_file, "--out", read_only_run, "--resume", "--workers", "1")
     assert refused.returncode == 2, refused.stderr
     assert "Read-only file system" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    assert len(complaints(refused.stderr)) == 1
 
 
 def test_a_training_whose_rights_are_revoked_ends_in_a_line_and_goes_on_when_they_are_back(tmp_path):

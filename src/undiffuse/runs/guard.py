@@ -14,7 +14,7 @@ from pathlib import Path
 from undiffuse.runs.manifest import RESULTS
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import LARGEST_TEXT, UNFINISHED, clear_unfinished, read_limited, sha256, trouble
-from undiffuse.support.locks import is_dead, locked
+from undiffuse.support.locks import is_dead, locked, remove_dead
 
 # What commands put into a run folder. Deleting a run deletes these and refuses where there is anything else.
 PROGRESS = "progress.json"  # how far a training is, while it runs
@@ -119,8 +119,8 @@ def clear_leftovers(path: Path) -> None:
     inside(path / PROGRESS).unlink(missing_ok=True)
     for ending in ("new", "old"):
         for left in siblings(path, ending):
-            if left.is_dir() and not foreign(left) and is_dead(left / _LOCK if (left / _LOCK).exists() else left):
-                shutil.rmtree(left, ignore_errors=True)
+            if left.is_dir() and not foreign(left):
+                remove_dead(left, left / _LOCK if (left / _LOCK).exists() else left)
 
 
 def siblings(path: Path, ending: str) -> list[Path]:

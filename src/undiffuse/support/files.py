@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from undiffuse.support.arrays import Arrays
 from undiffuse.support.errors import FailedJobError, UserError, require, shown
-from undiffuse.support.locks import is_dead, lock
+from undiffuse.support.locks import lock, remove_dead
 
 Sha256 = str  # in hexadecimal
 UNFINISHED = ".unfinished"  # ending of a file that is being written
@@ -53,17 +53,19 @@ def write_file(path: Path, content: bytes) -> Path:
     """
     try:
         clear_unfinished(path.parent, path.name)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
+        handle, temporary = _unfinished(path)
     except OSError as error:
         raise trouble(f"cannot write {path}", error) from None
     try:
         with os.fdopen(handle, "wb") as file:
-            lock(handle)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+            os.chmod(temporary, 0o666 & ~_umask())
+            if os.name == "posix":
+                os.replace(temporary, path)  # while it is locked: nobody may take it for dead
+        if os.name != "posix":  # open files cannot be renamed there
+            os.replace(temporary, path)
         _sync_folder(path.parent)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
@@ -73,11 +75,21 @@ def write_file(path: Path, content: bytes) -> Path:
     return path
 
 
+def _unfinished(path: Path) -> tuple[int, str]:
+    """Make and lock the file that ``path`` is first written as."""
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
+        lock(handle, wait=True)
+        if os.path.exists(temporary):
+            return handle, temporary
+        os.close(handle)  # another process took it for dead before it was locked
+
+
 def clear_unfinished(folder: Path, name: str | None = None) -> None:
     """Remove what a killed process left half written in a folder, of files of one name or of all."""
     for path in folder.glob(f".{'*' if name is None else glob.escape(name)}.????????{UNFINISHED}"):
-        if path.is_file() and is_dead(path):
-            path.unlink(missing_ok=True)
+        if path.is_file():
+            remove_dead(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,3 +56,23 @@ def is_dead(path: Path) -> bool:
             return descriptor is not None
     except OSError:
         return False
+
+
+def remove_dead(path: Path, mark: Path | None = None) -> None:
+    """Remove a file or folder that its maker locks while it lives, unless it lives.
+
+    The lock is held while it is removed: its maker, who may just have made it and not locked it yet, waits for that and
+    finds it gone. ``mark`` is what is locked, if not the file or folder itself.
+    """
+    if sys.platform == "win32" or path.is_symlink():
+        return
+    try:
+        with locked(mark or path) as descriptor:
+            if descriptor is None:
+                return
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    except OSError:
+        return

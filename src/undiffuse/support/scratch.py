@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from undiffuse.support.files import trouble
-from undiffuse.support.locks import is_dead, lock
+from undiffuse.support.locks import lock, remove_dead
 
 _PREFIX = ".undiffuse-"
 
@@ -39,8 +39,8 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 def clear_scratch(parent: Path) -> None:
     """Remove the scratch folders in ``parent`` whose processes are gone."""
     for path in parent.glob(f"{_PREFIX}*"):
-        if path.is_dir() and is_dead(path):
-            shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            remove_dead(path)
 
 
 def _make(parent: Path) -> tuple[Path, int | None]:
@@ -51,8 +51,11 @@ def _make(parent: Path) -> tuple[Path, int | None]:
             raise trouble(f"cannot make a folder in {parent}", error) from None
         if os.name != "posix":
             return path, None
-        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # another process took it for dead before it was locked
         lock(descriptor, wait=True)
         if path.is_dir():
             return path, descriptor
-        os.close(descriptor)  # another process took it for dead before it was locked
+        os.close(descriptor)

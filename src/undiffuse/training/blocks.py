@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from undiffuse.support.arrays import Arrays, Float32, Floats
 from undiffuse.support.errors import UserError
 from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.streams import Purpose, stream
+from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training import engines
 from undiffuse.training.passes import Examples, learning_rates, loss_weight
 from undiffuse.training.progress import Errors, Group, Progress, named
@@ -170,6 +172,13 @@ class BlockTrainer:
                 save(progress.to_arrays())
             raise DivergedError(diverged)
         return progress
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Train on one thread inside a ``with`` block, so that rounding is the same in any process."""
+        torch_too = self.engine == "torch" and self._device == "cpu"
+        with one_thread(), one_torch_thread() if torch_too else nullcontext():
+            yield
 
     def _train(self, group: Group, after_pass: Callable[[Group, Callable[[], list[TrainingState]]], None]) -> None:
         """Make all passes of a group, or what is left of them, unless none of its networks is finite any more."""

@@ -14,7 +14,6 @@ from undiffuse.datasets import Dataset
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.runs.config import Block, Config
 from undiffuse.support.progress import OnProgress, silent
-from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training import engines
 from undiffuse.training.blocks import BlockTrainer, side_by_side, total_passes, weight_bytes
 from undiffuse.training.execution import Execution
@@ -99,7 +98,7 @@ def _shortened(config: Config, block: Block, passes: int) -> Config:
 def _timed(trainer: BlockTrainer, passes: int) -> tuple[float, float]:
     """Seconds for each network of a pass, and before the first."""
     stamps: list[tuple[float, int]] = []
-    with one_thread(), one_torch_thread():
+    with trainer.alone():
         trainer.run(on_pass=lambda networks: stamps.append((time.perf_counter(), networks)))
     # One stamp before anything, one when the networks are made, and then one for each pass.
     begun, *made = [moment for moment, _ in stamps[1:]]

@@ -47,7 +47,6 @@ def train_bank(config: Config, data: Dataset, execution: Execution | None = None
         f"backend {execution.backend.name!r} trains run folders: use train_run, or `undiffuse train`",
     )
     reference = GaussianDenoiser.from_data(config.forward(), data.train)
-    doubt_data(reference, data.train)
     blocks, errors = [], []
     training = _Training(config, data, reference, execution)
     for job, arrays in training.of([*range(len(config.blocks()))]):
@@ -55,9 +54,7 @@ def train_bank(config: Config, data: Dataset, execution: Execution | None = None
         blocks.append(MemoryBlock(job.block.first, config.architecture_at(job.block.last, data.dim), weights))
         errors.append(final_errors(arrays))
     bank = Bank(reference.forward, blocks, reference)
-    found = np.concatenate(sorted(errors, key=lambda rows: rows[0, 0]))
-    doubt_errors(found, reference)
-    return bank, found
+    return bank, np.concatenate(sorted(errors, key=lambda rows: rows[0, 0]))
 
 
 def train_run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,10 @@ from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
-from undiffuse.support.executors import as_done
+from undiffuse.support.executors import SerialExecutor, as_done
 from undiffuse.support.files import Sha256, read_arrays, read_sealed, sha256_of, write_arrays, write_file, write_sealed
 from undiffuse.support.interrupts import StoppedError
-from undiffuse.support.threads import one_thread, one_torch_thread
+from undiffuse.support.threads import one_thread
 from undiffuse.training.blocks import BlockTrainer, DivergedError
 from undiffuse.training.progress import Progress, pack_state, unpack_state
 
@@ -143,6 +143,8 @@ class Job:
         Seconds between saves of the unfinished block.
     link : Link
         For the blocks of a sweep.
+    tick : callable, optional
+        Called after each pass, where the block is trained in the process that asked for it.
     """
 
     index: int
@@ -154,6 +156,7 @@ class Job:
     token: str
     save_every: float
     link: Link = Link()
+    tick: Callable[[], None] | None = None
 
 
 def train_block(job: Job, after: object = None) -> Arrays:
@@ -211,10 +214,16 @@ def _trained(
     ``key`` says whose the training states are.
     """
     before = unpack_state(read_sealed(Path(job.link.state_in), key))[0] if job.link.state_in else None
-    with one_thread(), job.scratch.counter(job.index) as count:
+    with one_thread():
         trainer = job.scratch.trainer(job.config, job.block, job.device)
-        with one_torch_thread() if trainer.engine == "torch" and job.device == "cpu" else contextlib.nullcontext():
-            return trainer.run(saved, before, save, job.save_every, count, job.scratch.stopping)
+    with trainer.alone(), job.scratch.counter(job.index) as count:
+
+        def on_pass(networks: int) -> None:
+            count(networks)
+            if job.tick is not None:
+                job.tick()
+
+        return trainer.run(saved, before, save, job.save_every, on_pass, job.scratch.stopping)
 
 
 def _write_state(job: Job, progress: Progress, key: str = "") -> None:
@@ -241,8 +250,10 @@ def run_jobs(jobs: Sequence[Job], executor: Executor, tick: Callable[[], None]) 
         for job in _in_order(jobs):
             after = job.link.after
             # A block done before this training has no future, and nothing to wait for.
+            # In this process nobody ticks while a block is trained, unless the block does.
+            call = replace(job, tick=tick) if isinstance(executor, SerialExecutor) else job
             future = by_index[job.index] = executor.submit(
-                train_block, job, None if after is None else by_index.get(after)
+                train_block, call, None if after is None else by_index.get(after)
             )
             asked[future] = job
             yield future
