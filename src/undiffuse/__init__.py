@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from undiffuse.diffusion.exact import EmpiricalDenoiser as EmpiricalDenoiser
     from undiffuse.diffusion.exact import GaussianDenoiser as GaussianDenoiser
     from undiffuse.diffusion.exact import LinearDenoiser as LinearDenoiser
+    from undiffuse.diffusion.for_diffusers import to_diffusers as to_diffusers
     from undiffuse.diffusion.forward import ForwardProcess as ForwardProcess
     from undiffuse.diffusion.inpainting import Inpainting as Inpainting
     from undiffuse.diffusion.inpainting import inpaint as inpaint
@@ -92,6 +93,7 @@ __getattr__, __all__ = lazy_names(  # numpy and pydantic take a third of a secon
         "reconstruct": "diffusion.reverse",
         "reverse_trajectory": "diffusion.reverse",
         "sample": "diffusion.reverse",
+        "to_diffusers": "diffusion.for_diffusers",
     },
 )
 

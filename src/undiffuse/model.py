@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +29,9 @@ from undiffuse.support.errors import require
 from undiffuse.support.streams import Streams
 from undiffuse.training import Execution, run_errors, train_bank
 from undiffuse.training.doubts import doubt_data, doubt_errors
+
+if TYPE_CHECKING:
+    from undiffuse.diffusion.for_diffusers import DiffusersModel
 
 _HELD_OUT = 0.1  # share of the samples
 
@@ -164,6 +168,12 @@ class Diffusion(Denoiser):
             See :func:`undiffuse.bound`.
         """
         return bound(self, x0, variance=variance, levels=levels, seed=seed)
+
+    def to_diffusers(self, shape: Sequence[int] | None = None) -> DiffusersModel:
+        """Return what diffusers' schedulers and pipelines call; see :func:`undiffuse.to_diffusers`."""
+        from undiffuse.diffusion.for_diffusers import to_diffusers  # torch is slow to load
+
+        return to_diffusers(self, shape)
 
 
 def fit(

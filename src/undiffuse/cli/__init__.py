@@ -63,6 +63,10 @@ _COMMANDS = {
     "perceptron": ("images:perceptron", "Train a perceptron to tell two digits apart, Annex II."),
     "analyse": ("banks:analyse", "Follow a run's weights along diffusion time, beside its critical times."),
     "memorise": ("banks:memorise", "Train pairs of banks on disjoint halves and compare what they draw."),
+    "export": (
+        "exports:export",
+        "Write a run's bank as ONNX, HDF5, arrays or torch's state, with a README of its shapes.",
+    ),
     "plan": ("clusters:plan", "Say what a training will cost on 1, 2, 10, ... workers, from a few passes."),
     "slurm": ("clusters:slurm", "Write a batch script that trains a run on the nodes of a SLURM cluster."),
     "linear": ("physics:linear", "Sample with the linear model of Annex II: a Gaussian, whatever the data."),

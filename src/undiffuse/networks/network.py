@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from undiffuse.kernels import LARGEST_DIM
 from undiffuse.networks.activations import ACTIVATIONS, Activation
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.errors import one_of, require
+
+if TYPE_CHECKING:
+    from undiffuse.networks.torch_module import TorchAutoencoder
 
 Tying = Literal["untied", "tied", "signed"]
 Skip = Literal["none", "scalar", "gaussian"]
@@ -263,6 +266,15 @@ class Autoencoder:
         u = x32 @ self.W.T
         u += self.b_h
         return (self.architecture.h(u) @ self.A.T + self.b_r).astype(np.float64)
+
+    def to_torch(self) -> TorchAutoencoder:
+        """Return the same network as a torch module, float32, with weights of its own.
+
+        Its inputs and outputs are this network's: see :class:`~undiffuse.networks.parametrisation.Parametrisation`.
+        """
+        from undiffuse.networks.torch_module import TorchAutoencoder  # torch is slow to load
+
+        return TorchAutoencoder(self.weights.arrays(), self.architecture.h)
 
     def hidden(self, x: NDArray[np.floating]) -> Floats:
         """Hidden activities ``h(W x + b_h)``, shape ``(n, hidden)``, in float64."""

@@ -95,6 +95,17 @@ class Parametrisation:
         one, none = np.ones(1), np.zeros(1)
         return tuple(float(self.forward.to_xi(self.kind, *pair, t)[0]) for pair in ((one, none), (none, one)))  # type: ignore[return-value]
 
+    def linear_part(self, t: int) -> tuple[float, Floats]:
+        """``(shift, gain)`` of the term added to the network, ``((x_t - shift mu) U * gain) U^T``.
+
+        ``mu`` and ``U`` are mean and axes of the reference; ``gain`` has shape ``(dim,)``, or ``(1,)`` where it is the
+        same along every axis, so that any axes will do.
+        """
+        if self.skip is None:
+            return 0.0, np.array([self.affine(t)[1]])
+        gain = self.forward.noise(t) / self._reference.total_variances(t)
+        return self.forward.signal(t), gain
+
     def linear_potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Potential of the term added to the network: minus the log density of the skip, or ``q |x_t|^2/(2 noise)``."""
         if self.skip is not None:

@@ -44,6 +44,7 @@ from undiffuse.support.stats import share_stderr, stderr, straight_line
 from undiffuse.support.streams import Purpose, Streams, stream
 from undiffuse.training import Execution
 
+_PAIR = 4_000  # bytes of what is asked and told of a pair
 _HELD_OUT = 0.1  # share of each half that is not trained on
 _DENOISERS = ("bank", "gaussian", "empirical")
 
@@ -186,6 +187,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     )
     kinds = [(n, width) for n in sizes for width in widths]
     total = len(kinds) * settings.seeds
+    check_memory(_PAIR * total, f"listing {total} pairs of twins")
     # Several pairs share the workers out among themselves; one alone shares out its blocks.
     within = settings.workers if total == 1 and backend == LOCAL else 1
     calls = [

@@ -39,6 +39,7 @@ class Purpose(Enum):
     PERCEPTRON_ORDER = (16, "order")
     MIXTURE_FIT = (17,)
     TWIN_SEED = (18, "replicate", "twin")
+    CROSS_FIT = (19, "t", "fold")
     # samples, one at a time
     SAMPLE = (20, "sample")
     KNOWN_PART = (21, "sample")
@@ -50,6 +51,7 @@ class Purpose(Enum):
     XI_ERROR = (30, "t")
     BOUND = (31, "t")
     SLICES = (32,)
+    ROW_BOUND = (33, "t")
     # figures
     FORWARD_FIGURE = (40,)
     STEP_FIGURE = (41, "t")
