@@ -58,6 +58,15 @@ def test_samples_kept_in_the_run_are_in_the_users_units(run_path):
     assert (np.load(run_path / "samples.npy")[:, 2] == 4).all()
 
 
+def test_samples_that_are_exported_are_in_the_users_units(run_path, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    out = tmp_path / "bank"
+    assert main(["export", str(run_path), "--to", "hdf5", "--samples", "7", "--out", str(out)]) == 0
+    with h5py.File(out / "bank.h5") as file:
+        exported = file["samples"][()]
+    assert np.array_equal(exported, ud.Diffusion.load(run_path).sample(7).astype(np.float32))
+
+
 def test_the_preset_that_is_saved_makes_the_same_run(run_path, tmp_path):
     again = tmp_path / "again"
     assert main(["train", str(run_path.parent / "pets.toml"), "--out", str(again), "--workers", "1"]) == 0

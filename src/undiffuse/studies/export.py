@@ -164,9 +164,10 @@ def _samples(opened: OpenRun, settings: Settings, on_progress: OnProgress) -> ND
     if not settings.samples:
         return None
     check_memory(3 * 8 * settings.samples * opened.reference.dim, f"{settings.samples} samples")
-    low, high = (opened.data.train.min(), opened.data.train.max()) if settings.binary else (0.0, 1.0)
-    x = draw(opened, settings.samples, Ancestral(), settings.seed, on_progress)
+    x = opened.to_user(draw(opened, settings.samples, Ancestral(), settings.seed, on_progress))
     if not settings.binary:
         return x.astype(np.float32)
+    data = opened.to_user(opened.data.train)
+    low, high = data.min(), data.max()
     above = (x > (low + high) / 2).astype(np.int8)
     return 2 * above - 1 if (low, high) == (-1, 1) else above
