@@ -16,9 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import datasets as sklearn_data
 
 import undiffuse as ud
+from sklearn import datasets as sklearn_data
 from undiffuse.datasets import ArrayData
 from undiffuse.datasets.sources import given_rows
 from undiffuse.metrics import evaluate

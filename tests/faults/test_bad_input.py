@@ -191,6 +191,11 @@ def test_no_number_is_rounded(capsys, words):
     assert len(said) < 200
 
 
+def test_a_file_name_of_two_lines_is_answered_in_one(capsys, tiny_run_path):
+    said = complaint(capsys, "sample", tiny_run_path, "--out", "a\nb", lines=1)
+    assert "a\\nb: wanted a name that ends in .npy" in said
+
+
 def test_a_name_that_the_terminal_cannot_show_is_shown_in_escapes(tmp_path):
     (tmp_path / "c.toml").write_text(TINY.replace("tiny", "spiräl"), encoding="utf-8")
     ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

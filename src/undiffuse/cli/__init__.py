@@ -118,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"undiffuse: {message}", file=sys.stderr)  # noqa: T201
+    one_line = message.replace("\n", "\\n")  # as in the name of a file
+    print(f"undiffuse: {one_line}", file=sys.stderr)  # noqa: T201
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
@@ -16,7 +17,16 @@ from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.executors import SerialExecutor, as_done
-from undiffuse.support.files import Sha256, read_arrays, read_sealed, sha256_of, write_arrays, write_file, write_sealed
+from undiffuse.support.files import (
+    Sha256,
+    read_arrays,
+    read_sealed,
+    sha256_of,
+    trouble,
+    write_arrays,
+    write_file,
+    write_sealed,
+)
 from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.threads import one_thread
 from undiffuse.training.blocks import BlockTrainer, DivergedError
@@ -51,9 +61,14 @@ class Scratch:
             Number of blocks.
         """
         write_arrays(self.path / "reference.safetensors", reference.to_arrays())
-        np.save(self.path / "train.npy", train)
-        np.save(self.path / "held_out.npy", held_out)
-        np.zeros(blocks, _COUNT).tofile(self._passes)
+        try:
+            np.save(self.path / "train.npy", train)
+            np.save(self.path / "held_out.npy", held_out)
+            np.zeros(blocks, _COUNT).tofile(self._passes)
+        except OSError as error:
+            if error.errno is None:  # numpy counts what it could write, and does not say why
+                error = OSError(errno.ENOSPC, f"No space left on device, or it is broken ({error})")
+            raise trouble(f"cannot write into {self.path}", error) from None
 
     def trainer(self, config: Config, block: Block, device: str) -> BlockTrainer:
         """Return what trains a block on these data."""
