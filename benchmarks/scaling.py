@@ -18,10 +18,12 @@ from undiffuse.training import Execution, train_run
 
 _RECIPE = Path(__file__).parents[1] / "research" / "training_orders.toml"
 _ORDERS = {
-    "independent": ["training.block=5"],
-    "continuation": ['training.order="continuation"', "training.warm_epochs=6", "training.block=5"],
+    "independent": ["training.block=5", "training.epochs=50"],
+    "continuation": [
+        'training.order="continuation"', "training.epochs=50", "training.warm_epochs=50", "training.block=5",
+    ],
     "sweep": [
-        'training.order="sweep"', "training.sweep_from=30", "training.warm_epochs=6",
+        'training.order="sweep"', "training.sweep_from=30", "training.warm_epochs=50",
         "training.warm_learning_rate=0.001", "training.average=0.99", "training.block=5",
     ],
 }  # fmt: skip
@@ -50,11 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = ud.config.load(_RECIPE, changes)
         data = datasets.load(config)
         taken: dict[str, list[float]] = {way: [] for way in ways}
-        for repeat in range(options.repeats + 1):
+        for _ in range(options.repeats):
             for way, execution in ways.items():
-                took = _seconds(config, data, execution)
-                if repeat:  # the first starts and compiles what later ones find
-                    taken[way].append(took)
+                taken[way].append(_seconds(config, data, execution))
         found[order] = {
             "seconds": taken,
             "one worker over two": _ratio(taken["one worker"], taken["two workers"]),
