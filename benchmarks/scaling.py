@@ -16,16 +16,17 @@ from undiffuse.support.backend import Backend
 from undiffuse.support.stats import stderr
 from undiffuse.training import Execution, train_run
 
-_RECIPE = Path(__file__).parents[1] / "research" / "training_orders.toml"
-_ORDERS = {
-    "independent": ["training.block=5", "training.epochs=50"],
-    "continuation": [
-        'training.order="continuation"', "training.epochs=50", "training.warm_epochs=50", "training.block=5",
-    ],
-    "sweep": [
-        'training.order="sweep"', "training.sweep_from=30", "training.warm_epochs=50",
-        "training.warm_learning_rate=0.001", "training.average=0.99", "training.block=5",
-    ],
+_DIGITS = Path(__file__).parents[1] / "research" / "training_orders.toml"
+_ORDERS: dict[str, tuple[str | Path, list[str]]] = {
+    "independent": ("spiral-2pi", []),
+    "continuation": ("spiral-2pi-best", []),
+    "sweep": (
+        _DIGITS,
+        [
+            'training.order="sweep"', "training.sweep_from=30", "training.epochs=50", "training.warm_epochs=50",
+            "training.warm_learning_rate=0.001", "training.average=0.99", "training.block=5",
+        ],
+    ),
 }  # fmt: skip
 _EVERY = 30.0  # seconds between saves, as a training has it by default
 
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure in turns, so that a machine that changes its pace changes all of them alike."""
     parser = argparse.ArgumentParser(description=__doc__, parents=[JsonFile.options()])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--order", action="append", choices=[*_ORDERS], help="only this one; may be repeated")
     options = parser.parse_args(argv)
     file = JsonFile(parser, argv, options)
     found = {}
@@ -48,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "two workers, saving each second": Execution(workers=2, save_every=1.0),
         "dask": Execution(workers=2, backend=Backend("dask"), save_every=np.inf),
     }
-    for order, changes in _ORDERS.items():
-        config = ud.config.load(_RECIPE, changes)
+    for order in options.order or _ORDERS:
+        source, changes = _ORDERS[order]
+        config = ud.config.load(source, changes)
         data = datasets.load(config)
         taken: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(options.repeats):
