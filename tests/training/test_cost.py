@@ -9,7 +9,8 @@ from undiffuse import datasets
 from undiffuse.runs import config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.training import Execution, train_run
-from undiffuse.training.cost import PassCost, block_seconds, longest_chain, makespan, pass_costs
+from undiffuse.training.cost import block_seconds, makespan, pass_costs
+from undiffuse.training.plan import PassCost
 
 SECONDS = st.floats(0.01, 100)
 
@@ -37,14 +38,14 @@ def test_one_worker_takes_the_sum_and_very_many_the_longest_chain(blocks):
     seconds, before = blocks
     assert makespan(seconds, before, 1) == pytest.approx(sum(seconds))
     longest = max(length_of_chain(seconds, before, i) for i in range(len(seconds)))
-    assert longest_chain(seconds, before) == pytest.approx(longest)
+    assert makespan(seconds, before, len(seconds)) == pytest.approx(longest)
 
 
 @given(chains(), st.integers(1, 8))
 def test_no_schedule_is_faster_than_its_longest_chain_or_than_work_shared_evenly(blocks, workers):
     seconds, before = blocks
     took = makespan(seconds, before, workers)
-    assert took >= max(longest_chain(seconds, before), sum(seconds) / workers) * (1 - 1e-9)
+    assert took >= max(makespan(seconds, before, len(seconds)), sum(seconds) / workers) * (1 - 1e-9)
     assert took <= sum(seconds) * (1 + 1e-9)
 
 
@@ -83,6 +84,14 @@ def test_a_training_is_told_its_plan_before_it_starts_and_a_resumed_one_what_is_
     train_run(settings, data, run.path, resume=True, execution=Execution(workers=1, on_plan=plans.append))
     assert len(plans) == 2
     assert not RunFolder.open(run.path).unfinished
+
+
+def test_passes_that_were_timed_before_are_not_timed_again_for_the_plan(tmp_path):
+    settings = config.loads(TINY, "tiny")
+    plans, costs = [], [PassCost(1, settings.diffusion.T, seconds=1000.0, start=0.0)]
+    execution = Execution(workers=1, on_plan=plans.append, costs=costs)
+    train_run(settings, datasets.load(settings), tmp_path / "run", execution=execution)
+    assert plans[0].seconds == 1000.0 * settings.diffusion.T * settings.training.epochs
 
 
 def test_plan_says_what_more_workers_bring_and_writes_nothing(capsys, tiny_file, tmp_path, monkeypatch):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, announce, answer, explain, measured, table
-from undiffuse.cli.training import training_lines
+from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.training import ANNOUNCED, training_lines
 from undiffuse.studies import evaluate as evaluation
 from undiffuse.studies import job
 from undiffuse.studies import sweep as grid
@@ -12,7 +12,7 @@ from undiffuse.support.progress import progress
 
 def run(settings: job.Settings, *, json: Json = False) -> None:
     """Train, sample, evaluate and report: the main job."""
-    result = job.run(settings, progress, announce, explain)
+    result = job.run(settings, progress, ANNOUNCED)
     lines = [*training_lines(result.training), *measure_lines(result.evaluation), f"report: {result.report}"]
     answer(result, json, lines)
 

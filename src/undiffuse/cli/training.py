@@ -7,11 +7,13 @@ from undiffuse.studies import sample as sampling
 from undiffuse.studies import train as training
 from undiffuse.support.progress import progress
 
+ANNOUNCED = training.Before(on_recipe=explain, on_plan=announce)
+
 
 def train(settings: training.Settings, *, json: Json = False) -> None:
     """Train a bank into a run folder."""
     with progress("training", "passes") as update:
-        result = training.run(settings, update, announce, explain)
+        result = training.run(settings, update, ANNOUNCED)
     answer(result, json, training_lines(result))
 
 

@@ -19,6 +19,7 @@ from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, one_of, require
 from undiffuse.support.files import make_folder, sha256_of, write_file
 from undiffuse.support.files import sha256 as digest_of
+from undiffuse.support.optional import optional
 from undiffuse.support.settings import Count
 
 EMBEDDED = (0, 1, 3)
@@ -257,10 +258,7 @@ def _download(name: str, mirrors: Sequence[str], digest: str) -> tuple[str, byte
     import gzip
     import tempfile
 
-    try:
-        import pooch
-    except ImportError:
-        raise UserError("downloading needs pooch: pip install 'undiffuse[data]'") from None
+    pooch = optional("pooch", "data", "downloading needs pooch")
     pooch.get_logger().setLevel("ERROR")
     troubles = []
     with tempfile.TemporaryDirectory(prefix="undiffuse-") as scratch:

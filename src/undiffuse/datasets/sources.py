@@ -18,6 +18,7 @@ from undiffuse.datasets.tables import listed, place_of, read_table
 from undiffuse.support.arrays import Floats, as_samples
 from undiffuse.support.errors import UserError, require, shown, unknown
 from undiffuse.support.files import check_memory, read_npy, trouble
+from undiffuse.support.optional import optional
 
 Format = Literal["npy", "npz", "csv", "hdf5", "idx", "png"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -248,10 +249,7 @@ def _unpacked(path: Path) -> int:
 
 
 def _hdf5(source: Source) -> Rows:
-    try:
-        import h5py
-    except ImportError:
-        raise UserError(f"reading {str(source.path)!r} needs h5py: pip install 'undiffuse[hdf5]'") from None
+    h5py = optional("h5py", "hdf5", f"reading {str(source.path)!r} needs h5py")
     what = repr(str(source.path))
     require(h5py.is_hdf5(source.path), f"{what} is not an HDF5 file")
     with h5py.File(source.path, "r") as file:

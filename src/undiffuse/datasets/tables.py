@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,10 +124,10 @@ def place_of(name: str, names: Sequence[str], count: int, what: str) -> int:
     raise UserError(f"{what} has no column {shown(name)}: its {count} columns have no names, give a number from 1")
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in quotes, the first few of them."""
+def listed(names: Sequence[str], show: Callable[[str], str] = shown) -> str:
+    """List the first few of some names, in quotes unless they are to be shown in another way."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(shown(name) for name in names[:_NAMED]) + more
+    return ", ".join(show(name) for name in names[:_NAMED]) + more
 
 
 class _Rows:

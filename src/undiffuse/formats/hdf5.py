@@ -10,7 +10,6 @@ import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from undiffuse.support.arrays import Arrays, Floats, as_samples
 from undiffuse.support.errors import UserError, require, shown
 from undiffuse.support.files import check_memory
+from undiffuse.support.optional import optional
 
 
 def to_bytes(
@@ -85,10 +85,6 @@ def read(path: str | Path) -> tuple[Floats, NDArray[Any] | None]:
     return x, labels
 
 
-def h5py() -> ModuleType:
+def h5py() -> Any:
     """Return the library; UserError if it is not installed."""
-    try:
-        import h5py
-    except ImportError:
-        raise UserError("HDF5 files need h5py: pip install 'undiffuse[hdf5]'") from None
-    return h5py
+    return optional("h5py", "hdf5", "HDF5 files need h5py")

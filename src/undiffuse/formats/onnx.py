@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from undiffuse.formats.arrays import BankArrays
-from undiffuse.support.errors import UserError, require
+from undiffuse.support.errors import require
 from undiffuse.support.files import in_bytes
+from undiffuse.support.optional import optional
 
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "linear": "Identity"}
 _LARGEST = (1 << 31) - (1 << 20)  # bytes of a protocol buffer
@@ -27,11 +28,8 @@ def to_bytes(bank: BankArrays) -> bytes:
     UserError
         If onnx is not installed, the activation has no operator there, or the file would be larger than 2 GiB.
     """
-    try:
-        import onnx
-        from onnx import helper
-    except ImportError:
-        raise UserError("ONNX files need onnx: pip install 'undiffuse[onnx]'") from None
+    onnx = optional("onnx", "onnx", "ONNX files need onnx")
+    helper = onnx.helper
     require(
         bank.activation in _ACTIVATIONS,
         f"activation {bank.activation!r} has no ONNX operator here (choices: {', '.join(_ACTIVATIONS)})",

@@ -9,7 +9,8 @@ from undiffuse.datasets import Dataset
 from undiffuse.runs.config import Config
 from undiffuse.support.progress import duration
 from undiffuse.training import Execution
-from undiffuse.training.cost import PassCost, block_seconds, makespan, pass_costs
+from undiffuse.training.cost import pass_costs, training_seconds
+from undiffuse.training.plan import PassCost
 
 _HALVINGS = 12  # of the interval in which the share of the passes lies
 
@@ -27,12 +28,15 @@ class Spent:
         Of the passes that were wanted.
     how : str
         In words.
+    costs : tuple of PassCost
+        Of the passes timed.
     """
 
     config: Config
     seconds: float
     share: float
     how: str
+    costs: tuple[PassCost, ...]
 
 
 def within(
@@ -52,12 +56,10 @@ def within(
     """
     device, _ = execution.resolve(config, data.dim)
     costs = pass_costs(config, data, device)
-    blocks = config.blocks()
-    workers = execution.processes(len(blocks), device)
-    before = [config.block_before(i) for i in range(len(blocks))]
+    workers = execution.processes(len(config.blocks()), device)
 
     def seconds(share: float) -> float:
-        return makespan(block_seconds(scaled(config, share, kept), costs), before, workers)
+        return training_seconds(scaled(config, share, kept), costs, workers)
 
     budget, share = 60 * minutes, 1.0
     if seconds(1.0) > budget:
@@ -71,7 +73,7 @@ def within(
         how = f"as many as fit in {duration(budget)} ({on}); {config.training.epochs} would be worth making"
     else:
         how = f"the least there can be: about {duration(needed)}, not {duration(budget)} ({on})"
-    return Spent(chosen, needed, share, how)
+    return Spent(chosen, needed, share, how, tuple(costs))
 
 
 def scaled(config: Config, share: float, kept: frozenset[str] = frozenset()) -> Config:

@@ -9,6 +9,7 @@ from typing import Any
 from undiffuse.datasets import Dataset
 from undiffuse.runs.config import Config
 from undiffuse.support.results import Result
+from undiffuse.training.plan import PassCost
 
 _LONGEST = 60  # characters of a value that are shown
 
@@ -46,12 +47,15 @@ class Recipe:
     choices : tuple of Choice
     notes : tuple of str
         What is said of the data beside the choices.
+    costs : tuple of PassCost
+        Of the passes timed, if any were.
     """
 
     config: Config
     data: Dataset
     choices: tuple[Choice, ...]
     notes: tuple[str, ...]
+    costs: tuple[PassCost, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the notes, then the choices."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from undiffuse import datasets
 from undiffuse.datasets import RowData, Rows, Units, whole_columns
+from undiffuse.datasets.tables import listed
 from undiffuse.recipes import bases
 from undiffuse.recipes.budget import within
 from undiffuse.recipes.choice import Choice, Draft, Recipe
@@ -17,13 +18,13 @@ from undiffuse.runs import config as configuration
 from undiffuse.runs.toml import Table, apply_change
 from undiffuse.support.errors import require
 from undiffuse.training import Execution
+from undiffuse.training.plan import PassCost
 
 MINUTES = 1.0
 _FEWEST = 10  # rows
 _FEW = 20  # rows for each variable, below which little more than a Gaussian can be learned
 _DEGREES = 100  # variables that many correlated ones, as pixels are, count for at most
 _SHARE, _LEAST, _MOST = 0.1, 5, 2_000  # of the rows held out
-_NAMED = 6  # columns named in a line
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,15 @@ def choose(rows: Rows, section: RowData, wishes: Wishes, execution: Execution) -
     data = datasets.load(config, rows)
     kept = frozenset({"epochs", "warm_epochs"} & set(draft.given.get("training", {})))
     choices = draft.choices
+    costs: tuple[PassCost, ...] = ()
     if "epochs" not in kept:
         spent = within(config, data, wishes.budget.minutes, execution, kept)
-        config = spent.config
+        config, costs = spent.config, spent.costs
         choices = [*choices, Choice("training.epochs", str(config.training.epochs), spent.how)]
         if config.training.warm_epochs is not None:
             warm = f"of a network that starts from its neighbour's, {config.training.epochs} for one that does not"
             choices.append(Choice("training.warm_epochs", str(config.training.warm_epochs), warm))
-    return Recipe(config, data, tuple(choices), tuple(notes))
+    return Recipe(config, data, tuple(choices), tuple(notes), costs)
 
 
 def _with_given(draft: Draft) -> dict[str, Any]:
@@ -185,11 +187,11 @@ def _remarks(rows: Rows, units: Units) -> list[str]:
     whole = [names[i] for i in units.whole if units.scale[i] > 0]
     found = []
     if constant:
-        found.append(f"constant, not learned and put back in samples: {_few(constant)}")
+        found.append(f"constant, not learned and put back in samples: {listed(constant, str)}")
     if whole:
-        found.append(f"whole numbers, rounded in samples and kept in the range of the data: {_few(whole)}")
+        found.append(f"whole numbers, rounded in samples and kept in the range of the data: {listed(whole, str)}")
     if rows.labels is not None:
-        found.append(f"labels {_few(rows.classes)} tell classes apart in figures; the model does not learn them")
+        found.append(f"labels {listed(rows.classes, str)} tell classes apart in figures; the model does not learn them")
     return found
 
 
@@ -199,10 +201,6 @@ def _remark_few(shape: bases.Shape, notes: list[str]) -> None:
             f"{shape.rows} rows to train on in {shape.dim} dimensions are few: expect little more than their mean and "
             "covariance, and copies if training is long"
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _held_out(n: int, share: float | None) -> tuple[int, str]:

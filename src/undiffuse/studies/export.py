@@ -118,7 +118,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     paths = [folder / name, folder / _README]
     if folder.is_dir():
         for path in paths:
-            check_output(path, settings.overwrite, path.suffix)
+            check_output(path, settings.overwrite)
     opened = OpenRun.of(settings.run)
     bank = BankArrays.of(opened.model.bank, settings.first, settings.last)
     content = _content(opened, bank, settings, on_progress)

@@ -7,13 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from undiffuse.recipes import Recipe
 from undiffuse.studies import evaluate, report, train
 from undiffuse.studies.figures import figures_of
 from undiffuse.studies.run_figures import FIGURES
 from undiffuse.support import results
 from undiffuse.support.progress import OnProgress, silent
-from undiffuse.training.plan import Plan
 
 Settings = train.Settings
 Stage = Callable[[str, str], AbstractContextManager[OnProgress]]
@@ -49,23 +47,8 @@ def _quiet(label: str, unit: str) -> AbstractContextManager[OnProgress]:
     return nullcontext(silent)
 
 
-def run(
-    settings: Settings,
-    stage: Stage = _quiet,
-    on_plan: Callable[[Plan], None] | None = None,
-    on_recipe: Callable[[Recipe], None] | None = None,
-) -> Result:
-    """Do the whole job.
-
-    Parameters
-    ----------
-    settings : Settings
-    stage : callable
-        ``stage(label, unit)`` opens the progress of each of its two long stages.
-    on_plan : callable, optional
-        Told before training what it will take.
-    on_recipe : callable, optional
-        Told the settings chosen for data without a preset.
+def run(settings: Settings, stage: Stage = _quiet, before: train.Before = train.UNTOLD) -> Result:
+    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its two long stages.
 
     The run is opened once, by the training; all later stages use its data, bank and denoisers.
 
@@ -75,7 +58,7 @@ def run(
         See :func:`undiffuse.studies.train.train`.
     """
     with stage("training", "passes") as update:
-        opened = train.train(settings, update, on_plan, on_recipe)
+        opened = train.train(settings, update, before)
     with stage("sampling", "samples") as update:
         judged = evaluate.run(evaluate.Settings(opened, seed=opened.config.seed, backend=settings.backend), update)
     drawn = figures_of(opened, opened.path / "figures")

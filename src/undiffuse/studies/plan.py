@@ -15,11 +15,10 @@ from undiffuse.support import results
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import Execution
-from undiffuse.training.blocks import total_passes, weight_bytes
-from undiffuse.training.cost import PassCost, block_seconds, longest_chain, makespan, pass_costs
+from undiffuse.training.blocks import IN_MEMORY, total_passes, weight_bytes
+from undiffuse.training.cost import pass_costs, training_seconds
 from undiffuse.training.execution import DeviceName
-
-_IN_MEMORY = 3  # times that a finished block stands in memory: as trained, stacked, and as the bytes of its file
+from undiffuse.training.plan import PassCost
 
 
 @Parameter(name="*")
@@ -103,8 +102,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     data = datasets.load(config)
     device, engine = Execution(settings.device).resolve(config, data.dim)
     costs = pass_costs(config, data, device, on_progress)
-    seconds, blocks = block_seconds(config, costs), config.blocks()
-    before = [config.block_before(i) for i in range(len(blocks))]
+    blocks = config.blocks()
     sizes = [weight_bytes(config, block, data.dim) for block in blocks]
     return Result(
         preset=config.name,
@@ -114,9 +112,9 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         blocks=len(blocks),
         passes=total_passes(config),
         costs=tuple(costs),
-        seconds={workers: makespan(seconds, before, workers) for workers in sorted(set(settings.workers))},
-        chain_seconds=longest_chain(seconds, before),
+        seconds={n: training_seconds(config, costs, n) for n in sorted(set(settings.workers))},
+        chain_seconds=training_seconds(config, costs, len(blocks)),
         disk_bytes=sum(sizes),
         data_bytes=data.train.nbytes + data.held_out.nbytes,
-        worker_bytes=psutil.Process().memory_info().rss + _IN_MEMORY * max(sizes),
+        worker_bytes=psutil.Process().memory_info().rss + IN_MEMORY * max(sizes),
     )

@@ -135,7 +135,7 @@ def run(settings: Settings) -> Result:
     for name in ("time", "memory", "partition", "account"):
         value = getattr(settings, name)
         require(value is None or value.split() == [value], f"{name} = {value!r}: wanted one word")
-    check_output(settings.script, settings.overwrite, settings.script.suffix)
+    check_output(settings.script, settings.overwrite)
     folder = Path(settings.what)
     if (folder / "manifest.json").is_file():
         given = (settings.changes, settings.seed, settings.data, settings.out)

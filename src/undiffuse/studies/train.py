@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from cyclopts import Parameter
@@ -31,7 +31,7 @@ from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import Execution, Overfit, train_run
 from undiffuse.training.execution import DeviceName
-from undiffuse.training.plan import Plan
+from undiffuse.training.plan import PassCost, Plan
 
 
 @Parameter(name="*")
@@ -109,23 +109,27 @@ class Result(results.Result):
     overfit: Overfit
 
 
-def train(
-    settings: Settings,
-    on_progress: OnProgress = silent,
-    on_plan: Callable[[Plan], None] | None = None,
-    on_recipe: Callable[[Recipe], None] | None = None,
-) -> OpenRun:
-    """Train, and return the run with the data it was trained on.
+@dataclass(frozen=True)
+class Before:
+    """Whom to tell what is known before a training starts.
 
-    Parameters
+    Attributes
     ----------
-    settings : Settings
-    on_progress : callable
-        Told how many passes are made.
-    on_plan : callable, optional
-        Told before training what it will take.
     on_recipe : callable, optional
         Told the settings chosen for data without a preset.
+    on_plan : callable, optional
+        Told what the training will take.
+    """
+
+    on_recipe: Callable[[Recipe], None] | None = None
+    on_plan: Callable[[Plan], None] | None = None
+
+
+UNTOLD = Before()
+
+
+def train(settings: Settings, on_progress: OnProgress = silent, before: Before = UNTOLD) -> OpenRun:
+    """Train, and return the run with the data it was trained on.
 
     Raises
     ------
@@ -142,52 +146,37 @@ def train(
         on_progress=on_progress,
         backend=settings.backend.build(),
         scratch=settings.scratch,
-        on_plan=on_plan,
+        on_plan=before.on_plan,
     )
-    config, data = _configured(settings, out, execution, on_recipe)
+    config, data, costs = _configured(settings, out, execution, before)
+    execution = replace(execution, costs=costs)
     folder = train_run(config, data, out, resume=settings.resume, overwrite=settings.overwrite, execution=execution)
     return OpenRun(folder, data)
 
 
 def _configured(
-    settings: Settings, out: Path, execution: Execution, on_recipe: Callable[[Recipe], None] | None
-) -> tuple[Config, Dataset]:
-    """Configuration and data: of a preset, or chosen for data of one's own."""
+    settings: Settings, out: Path, execution: Execution, before: Before
+) -> tuple[Config, Dataset, Sequence[PassCost]]:
+    """Configuration and data, of a preset or chosen for one's own data, and the costs of passes that were timed."""
     if not own_data.named(settings.preset):
         given = settings.own.given()
         require(not given, f"{', '.join(given)}: for data of your own, and {settings.preset!r} is a preset")
         config = configuration.load(settings.preset, all_changes(settings.changes, settings.data), settings.seed)
-        return config, datasets.load(config)
+        return config, datasets.load(config), ()
     require(settings.data is None, f"--data is for image presets; {settings.preset!r} is data itself")
     if settings.resume:
-        return own_data.resumed(settings.preset, settings.changes, out)
+        return *own_data.resumed(settings.preset, settings.changes, out), ()
     require_free(out, settings.overwrite)
     recipe = own_data.recipe(settings.preset, settings.own, settings.changes, settings.seed, execution)
-    if on_recipe is not None:
-        on_recipe(recipe)
-    return recipe.config, recipe.data
+    if before.on_recipe is not None:
+        before.on_recipe(recipe)
+    return recipe.config, recipe.data, recipe.costs
 
 
-def run(
-    settings: Settings,
-    on_progress: OnProgress = silent,
-    on_plan: Callable[[Plan], None] | None = None,
-    on_recipe: Callable[[Recipe], None] | None = None,
-) -> Result:
-    """Train a bank into a run folder; see :func:`train`.
-
-    Parameters
-    ----------
-    settings : Settings
-    on_progress : callable
-        Told how many passes are made.
-    on_plan : callable, optional
-        Told before training what it will take.
-    on_recipe : callable, optional
-        Told the settings chosen for data without a preset.
-    """
+def run(settings: Settings, on_progress: OnProgress = silent, before: Before = UNTOLD) -> Result:
+    """Train a bank into a run folder; see :func:`train`."""
     require(settings.out is not None, "train wants --out RUN, the run folder to make")
-    return summary(train(settings, on_progress, on_plan, on_recipe))
+    return summary(train(settings, on_progress, before))
 
 
 def summary(run: RunLike) -> Result:

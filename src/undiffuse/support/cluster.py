@@ -17,6 +17,7 @@ from typing import Any
 
 from undiffuse.support.errors import KEPT, FailedJobError, UserError, require
 from undiffuse.support.executors import Answer, Given, WorkerError
+from undiffuse.support.optional import optional
 
 _RETRIES = 3  # of a call that fails by no mistake of the user's, such as a file system that was away
 _WAIT = 10  # seconds for a scheduler to answer
@@ -97,10 +98,7 @@ def load_distributed() -> Any:
     UserError
         If it is not installed.
     """
-    try:
-        import distributed
-    except ImportError:
-        raise UserError("Dask is not installed: pip install 'undiffuse[distributed]'") from None
+    distributed = optional("distributed", "distributed", "Dask is not installed")
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return distributed

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,16 @@ _USERS = {
 }
 
 
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+
+
 def trouble(what: str, error: OSError) -> UserError | FailedJobError:
     """Build the error for what the system refused: the user's where the path is at fault, else a failed job's."""
     kind = UserError if error.errno in _USERS else FailedJobError
-    return kind(f"{what}: {error.strerror or error}")
+    why = error.strerror or str(error)
+    if _SHORT_WRITE.fullmatch(why):  # numpy counts what it could write, and does not say why
+        why = f"No space left on device, or it is broken ({why})"
+    return kind(f"{what}: {why}")
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -102,20 +109,20 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def check_output(path: str | Path, overwrite: bool, ending: str) -> Path:
+def check_output(path: str | Path, overwrite: bool, ending: str | None = None) -> Path:
     """Make sure a file may be written to ``path``, before any work is done for it.
 
     Raises
     ------
     UserError
-        If its name does not end in ``ending`` (such as ``".npy"``), it is a folder, exists and ``overwrite`` is false,
-        or its folder is missing or may not be written in.
+        If its name does not end in ``ending`` (such as ``".npy"``), where one is wanted, it is a folder, exists and
+        ``overwrite`` is false, or its folder is missing or may not be written in.
     """
     path = Path(path)
     there = _is_there(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder: give the name of a file")
-    require(path.suffix == ending, f"{path}: wanted a name that ends in {ending}, such as {path.stem}{ending}")
+    require(ending in (None, path.suffix), f"{path}: wanted a name that ends in {ending}, such as {path.stem}{ending}")
     if there and not overwrite:
         raise UserError(f"{path} exists already: choose another name or give --overwrite")
     folder = path.absolute().parent

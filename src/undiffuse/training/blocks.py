@@ -23,6 +23,7 @@ from undiffuse.training.passes import Examples, learning_rates, loss_weight
 from undiffuse.training.progress import Errors, Group, Progress, named
 from undiffuse.training.state import TrainingState
 
+IN_MEMORY = 3  # times that a finished block stands in memory: as it was trained, stacked, and as its file's bytes
 GENTLER = 0.5  # factor on the learning rate of a time that is trained again
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -15,37 +14,14 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.runs.config import Block, Config
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import engines
-from undiffuse.training.blocks import BlockTrainer, side_by_side, total_passes, weight_bytes
+from undiffuse.training.blocks import BlockTrainer, side_by_side, weight_bytes
 from undiffuse.training.execution import Execution
-from undiffuse.training.plan import Plan
+from undiffuse.training.plan import PassCost, Plan
 
 _QUICK = 0.1  # seconds; a trial that takes less is made again with more passes
 _MORE = 10  # passes of that one
 _SLOW = {"learning_rate": 1e-6, "warm_learning_rate": None}  # nothing diverges while it is timed
 _UNSET = dict.fromkeys(("epochs", "warm_epochs", *_SLOW))
-
-
-@dataclass(frozen=True)
-class PassCost:
-    """Cost of training one network of the times ``first..last``, which have the same settings.
-
-    Attributes
-    ----------
-    first, last : int
-    seconds : float
-        Of one pass over the data, on one thread.
-    start : float
-        Seconds before the first pass.
-    """
-
-    first: int
-    last: int
-    seconds: float
-    start: float
-
-    def of(self, config: Config, block: Block) -> float:
-        """Seconds of a block of these times."""
-        return total_passes(config, [block]) * self.seconds + (block.last - block.first + 1) * self.start
 
 
 def pass_costs(config: Config, data: Dataset, device: str, on_progress: OnProgress = silent) -> list[PassCost]:
@@ -120,11 +96,7 @@ def planned(config: Config, data: Dataset, device: str, execution: Execution, bl
     """
     ranges, workers, seconds = config.blocks(), execution.processes(len(blocks), device), None
     if not execution.backend.elsewhere:
-        each = block_seconds(config, pass_costs(config, data, device))
-        position = {index: k for k, index in enumerate(blocks)}
-        # A block that continues one done before this training has nothing to wait for.
-        before = [None if (after := config.block_before(i)) is None else position.get(after) for i in blocks]
-        seconds = makespan([each[i] for i in blocks], before, workers)
+        seconds = training_seconds(config, execution.costs or pass_costs(config, data, device), workers, blocks)
     return Plan(
         networks=sum(ranges[i].last - ranges[i].first + 1 for i in blocks),
         blocks=len(blocks),
@@ -144,9 +116,25 @@ def block_seconds(config: Config, costs: Iterable[PassCost]) -> list[float]:
     ]
 
 
-def longest_chain(seconds: Sequence[float], before: Sequence[int | None]) -> float:
-    """Seconds of the longest chain of blocks of which each waits for the one before: no number of workers is faster."""
-    return makespan(seconds, before, len(seconds))
+def training_seconds(
+    config: Config, costs: Iterable[PassCost], workers: int, left: Sequence[int] | None = None
+) -> float:
+    """Seconds until a configuration is trained.
+
+    Parameters
+    ----------
+    config : Config
+    costs : iterable of PassCost
+    workers : int
+    left : sequence of int, optional
+        Indices of the blocks left to train; all by default.
+    """
+    each = block_seconds(config, costs)
+    left = range(len(each)) if left is None else left
+    position = {index: k for k, index in enumerate(left)}
+    # A block that continues one done before has nothing to wait for.
+    before = [None if (after := config.block_before(i)) is None else position.get(after) for i in left]
+    return makespan([each[i] for i in left], before, workers)
 
 
 def makespan(seconds: Sequence[float], before: Sequence[int | None], workers: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import engines
 
 if TYPE_CHECKING:
-    from undiffuse.training.plan import Plan
+    from undiffuse.training.plan import PassCost, Plan
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[str, ...] = get_args(DeviceName)
@@ -41,7 +41,9 @@ class Execution:
         Folder that all workers reach, for a copy of the data while a run is trained; the run folder by default.
     on_plan : callable, optional
         Called once with the :class:`~undiffuse.training.plan.Plan` of the training of a run, before it starts; a few
-        passes are timed for it.
+        passes are timed for it, unless they have been.
+    costs : sequence of PassCost
+        Of passes that have been timed already.
     """
 
     device: DeviceName = "auto"
@@ -51,6 +53,7 @@ class Execution:
     backend: Backend = LOCAL
     scratch: Path | None = None
     on_plan: Callable[[Plan], None] | None = None
+    costs: Sequence[PassCost] = ()
 
     def __post_init__(self) -> None:
         require(self.workers is None or self.workers >= 1, f"workers = {self.workers}: wanted at least 1")

@@ -1,11 +1,36 @@
-"""What a training is about to take: said before it starts."""
+"""What a training takes: what was measured of it, and what is said before it starts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from undiffuse.runs.config import Block, Config
 from undiffuse.support.files import in_bytes
 from undiffuse.support.progress import duration
+from undiffuse.training.blocks import total_passes
+
+
+@dataclass(frozen=True)
+class PassCost:
+    """Cost of training one network of the times ``first..last``, which have the same settings.
+
+    Attributes
+    ----------
+    first, last : int
+    seconds : float
+        Of one pass over the data, on one thread.
+    start : float
+        Seconds before the first pass.
+    """
+
+    first: int
+    last: int
+    seconds: float
+    start: float
+
+    def of(self, config: Config, block: Block) -> float:
+        """Seconds of a block of these times."""
+        return total_passes(config, [block]) * self.seconds + (block.last - block.first + 1) * self.start
 
 
 @dataclass(frozen=True)

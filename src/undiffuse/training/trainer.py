@@ -30,7 +30,7 @@ from undiffuse.support.interrupts import stopping_softly
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
-from undiffuse.training.blocks import total_passes, weight_bytes
+from undiffuse.training.blocks import IN_MEMORY, total_passes, weight_bytes
 from undiffuse.training.cost import planned
 from undiffuse.training.doubts import doubt_data, doubt_errors
 from undiffuse.training.execution import Execution
@@ -296,8 +296,7 @@ def _check_room(config: Config, dim: int, path: Path, workers: int, blocks: list
     require(sum(sizes) < free, f"the bank takes {in_bytes(sum(sizes))}, {folder} has {in_bytes(free)} free")
     memory = total_memory()
     if memory is not None:
-        # A finished block stands in memory three times: as it was trained, stacked, and as the bytes of its file.
-        needed = 3 * max(sizes) * workers
+        needed = IN_MEMORY * max(sizes) * workers
         require(
             needed < memory,
             f"{workers} blocks of {in_bytes(max(sizes))} at once take {in_bytes(needed)} of memory, this machine "

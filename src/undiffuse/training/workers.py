@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
@@ -66,8 +65,6 @@ class Scratch:
             np.save(self.path / "held_out.npy", held_out)
             np.zeros(blocks, _COUNT).tofile(self._passes)
         except OSError as error:
-            if error.errno is None:  # numpy counts what it could write, and does not say why
-                error = OSError(errno.ENOSPC, f"No space left on device, or it is broken ({error})")
             raise trouble(f"cannot write into {self.path}", error) from None
 
     def trainer(self, config: Config, block: Block, device: str) -> BlockTrainer:
