@@ -47,6 +47,12 @@ class Activation(ABC):
     def slope(self, h: Any) -> Any:
         """``h'`` from ``h``, for arrays and tensors alike; None where it is 1 everywhere."""
 
+    def scale_gradient(self, g: Any, h: Any) -> None:
+        """Multiply the tensor ``g`` by ``h'``, in place."""
+        slope = self.slope(h)
+        if slope is not None:
+            g.mul_(slope)
+
     @abstractmethod
     def integral(self, u: Floats) -> Floats:
         """``H(u)`` with ``H' = h``, for the energy (29) and for potentials along lines."""
@@ -68,6 +74,12 @@ class Relu(Activation):
     def slope(self, h: Any) -> Any:
         """See :class:`Activation`."""
         return h > 0
+
+    def scale_gradient(self, g: Any, h: Any) -> None:
+        """See :class:`Activation`."""
+        import torch
+
+        torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)  # one pass, and no array of truths
 
     def integral(self, u: Floats) -> Floats:
         """See :class:`Activation`."""

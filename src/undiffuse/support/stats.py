@@ -53,10 +53,13 @@ def exp_rows(exponents: Reals) -> tuple[Reals, Reals]:
     """Replace each row of exponents by ``e^(x - top)`` in place; return ``top``, its largest entry, and the row's sum.
 
     Over their sum the rows are posterior weights (a softmax), and ``top + log(sum)`` is the logarithm of the sum of
-    ``e^x``; neither overflows.
+    ``e^x``; neither overflows. In single precision nothing is below ``e^-60`` of the largest: smaller weights change no
+    digit, and products with denormal numbers take many times as long.
     """
     top = exponents.max(axis=1)
     exponents -= top[:, None]
+    if exponents.dtype == np.float32:
+        np.maximum(exponents, -60, out=exponents)
     np.exp(exponents, out=exponents)
     return top, exponents.sum(axis=1)
 

@@ -58,6 +58,7 @@ class TorchEngine:
             }
         averages = [s.average for s in states if s.average is not None]
         self._average = {name: self._stack([getattr(a, name) for a in averages]) for name in self._names if averages}
+        self._rooms: dict[tuple[str, tuple[int, ...], torch.dtype], torch.Tensor] = {}
         self._products = torch.bfloat16 if lower else torch.float32
         self._step, self._kept = states[0].step, average**self._AVERAGE_EVERY
 
@@ -112,31 +113,43 @@ class TorchEngine:
 
     def _forward(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden activities and outputs."""
-        h = torch.baddbmm(p["b_h"][:, None], x, p["W"].mT)
+        h = self._room("h", (*x.shape[:2], p["W"].shape[1]), x.dtype)
+        torch.baddbmm(p["b_h"][:, None], x, p["W"].mT, out=h)
         h = self._architecture.h.of_tensor(h)
-        return h, torch.baddbmm(p["b_r"][:, None], h, p["A"].mT)
+        out = self._room("out", x.shape, x.dtype)
+        return h, torch.baddbmm(p["b_r"][:, None], h, p["A"].mT, out=out)
 
     def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
         """Set every parameter's gradient of ``factor * mean |r(x) - y|^2``; return the residual."""
-        p = {name: whole.to(self._products) for name, whole in self._whole().items()}
+        p = {name: self._lowered(name, whole) for name, whole in self._whole().items()}
         h, out = self._forward(x, p)
-        residual = out.float().sub_(y)
-        g = residual * (2 * factors / x.shape[1])
-        g_r, g = g.sum(dim=1), g.to(self._products)
-        g_A = torch.bmm(g.mT, h).float()
-        g_u = torch.bmm(g, p["A"])
-        slope = self._architecture.h.slope(h)
-        if slope is not None:
-            g_u.mul_(slope)
-        g_W = torch.bmm(g_u.mT, x).float()
-        parameters = self._parameters
+        residual = torch.sub(out, y, out=self._room("residual", y.shape, y.dtype))
+        g = torch.mul(residual, 2 * factors / x.shape[1], out=self._room("g", y.shape, y.dtype))
+        g_r, g = g.sum(dim=1), self._lowered("g", g)
+        g_A = torch.bmm(g.mT, h, out=self._room("g_A", p["A"].shape, x.dtype))
+        g_u = torch.bmm(g, p["A"], out=self._room("g_u", h.shape, x.dtype))
+        self._architecture.h.scale_gradient(g_u, h)
+        g_W = torch.bmm(g_u.mT, x, out=self._room("g_W", p["W"].shape, x.dtype))
         if self._tied:
             g_W += (g_A * self._signs).mT
-        else:
-            parameters["A"].grad = g_A
-        parameters["W"].grad, parameters["b_r"].grad = g_W, g_r
-        parameters["b_h"].grad = g_u.sum(dim=1, dtype=torch.float32)
+        found = {"W": g_W, "b_h": g_u.sum(dim=1, dtype=torch.float32), "A": g_A, "b_r": g_r}
+        for name, parameter in self._parameters.items():
+            g = found[name]
+            same = g.dtype == torch.float32
+            parameter.grad = g if same else self._room(f"grad {name}", g.shape, torch.float32).copy_(g)
         return residual
+
+    def _lowered(self, name: str, whole: torch.Tensor) -> torch.Tensor:
+        """The same numbers in the precision of the products."""
+        same = whole.dtype == self._products
+        return whole if same else self._room(f"low {name}", whole.shape, self._products).copy_(whole)
+
+    def _room(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """Memory for a result, the same at each step: new pages cost more than what is written on them."""
+        key = name, tuple(shape), dtype
+        if key not in self._rooms:
+            self._rooms[key] = torch.empty(key[1], dtype=dtype, device=self._device)
+        return self._rooms[key]
 
     # -- between numpy and torch ------------------------------------------------------------------------------
 
