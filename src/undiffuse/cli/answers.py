@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from undiffuse.cli.tables import Line, Table
 from undiffuse.support.results import Result
 
 if TYPE_CHECKING:
@@ -18,19 +19,13 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
 
 
-def answer(result: Result, json: bool, lines: Sequence[str]) -> None:
-    """Print a result."""
-    print(json_format.dumps(result.as_dict()) if json else "\n".join(lines))  # noqa: T201
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right, each as wide as it has to be."""
-    cells = [[*map(str, row)] for row in (head, *rows)]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in cells
-    ]
+def answer(result: Result, json: bool, lines: Sequence[Line]) -> None:
+    """Print a result: its one JSON object, or its lines and tables."""
+    if json:
+        print(json_format.dumps(result.as_dict()))  # noqa: T201
+        return
+    for line in lines:
+        print("\n".join(line.lines()) if isinstance(line, Table) else line)  # noqa: T201
 
 
 def announce(plan: Plan) -> None:

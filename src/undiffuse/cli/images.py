@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.answers import Json, answer, measured
+from undiffuse.cli.tables import Table
 from undiffuse.metrics.reconstruction import Score
 from undiffuse.studies import inpaint as inpainting
 from undiffuse.studies import perceptron as classification
@@ -33,7 +34,7 @@ def uturn(settings: turning.Settings, *, json: Json = False) -> None:
         [str(t), *(measured(curve["kept"][i], curve["kept_stderr"][i]) for curve in curves)]
         for i, t in enumerate(result.t)
     ]
-    answer(result, json, table(["class kept from t", *result.curves], rows))
+    answer(result, json, [Table(["class kept from t", *result.curves], rows)])
 
 
 def perceptron(settings: classification.Settings = classification.Settings(), *, json: Json = False) -> None:  # noqa: B008

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.answers import Json, answer, measured
+from undiffuse.cli.tables import Line, Table
 from undiffuse.cli.times import times_table
 from undiffuse.physics.agreement import Agreement
 from undiffuse.physics.breaking import Breaking
@@ -34,7 +35,7 @@ def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json
     answer(result, json, lines)
 
 
-def _breaking_lines(r: Breaking) -> list[str]:
+def _breaking_lines(r: Breaking) -> list[Line]:
     critical = ", ".join(f"{name} {tau:.3f}" for name, tau in r.critical.items() if tau is not None)
     b, c, u = r.binder, r.cloning, r.uturn
     rows = [
@@ -52,7 +53,7 @@ def _breaking_lines(r: Breaking) -> list[str]:
     ]
     return [
         f"N = {r.N}: up {measured(r.plus, r.plus_stderr)} (exact {r.plus_exact:.3f}); critical OU times: {critical}",
-        *table(["tau", "Binder", "exact", "theory", "cloning", "U-turn", "exact", "theory"], rows),
+        Table(["tau", "Binder", "exact", "theory", "cloning", "U-turn", "exact", "theory"], rows),
         f"Binder {_chi2(b.agreement)}; cloning {_chi2(c.agreement)}; U-turn {_chi2(u.agreement)}; "
         f"together {_chi2(r.agreement)}",
     ]
@@ -62,7 +63,7 @@ def _chi2(found: Agreement | Line) -> str:
     return f"chi2/dof {found.chi2:.1f}/{found.degrees}, p = {found.p_value:.3f}"
 
 
-def _scaling_lines(s: Scaling) -> list[str]:
+def _scaling_lines(s: Scaling) -> list[Line]:
     rows = [
         [
             f"{N}",
@@ -76,7 +77,7 @@ def _scaling_lines(s: Scaling) -> list[str]:
     walks = "" if s.walks is None else f"; walks only {measured(s.walks.slope, s.walks.stderr)}"
     return [
         f"Binder cumulant falls to {s.level:.3f} at",
-        *table(["N", "tau", "from", "exact", "theory"], rows),
+        Table(["N", "tau", "from", "exact", "theory"], rows),
         f"slope against log N {measured(s.slope.slope, s.slope.stderr)}, {_chi2(s.slope)}{walks}; "
         f"exact law {s.exact_slope:.3f}, between the two largest {s.exact_local[-1]:.4f} (theory 1/2)",
         f"collapse onto log(N e^(-2 tau)): {_chi2(s.collapse)}, of which corrections to scaling {s.excess:.1f}; "
@@ -95,7 +96,7 @@ def langevin(settings: walks.Settings = walks.Settings(), *, json: Json = False)
     ]
     lines = [
         "largest difference of distribution functions",
-        *table(["tau", "forward", "reverse"], rows),
+        Table(["tau", "forward", "reverse"], rows),
         f"of {result.walkers} draws from the law itself, 5 % differ by more than {result.kolmogorov_5_percent:.4f}",
         f"Fokker-Planck against the kernel (3): at most {result.fokker_planck_error:.1e}",
         f"{measured(result.plus, result.plus_stderr)} end on the positive side; {result.seconds:.1f} s",
