@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from undiffuse.cli.tables import Line, Table
+from undiffuse.cli.tables import Line
 from undiffuse.support.results import Result
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def answer(result: Result, json: bool, lines: Sequence[Line]) -> None:
         print(json_format.dumps(result.as_dict()))  # noqa: T201
         return
     for line in lines:
-        print("\n".join(line.lines()) if isinstance(line, Table) else line)  # noqa: T201
+        print(line if isinstance(line, str) else "\n".join(line.lines()))  # noqa: T201
 
 
 def announce(plan: Plan) -> None:

@@ -20,7 +20,7 @@ def doctor(settings: examination.Settings = examination.Settings(), *, json: Jso
         ["cores", cores + load],
         ["memory", f"{in_bytes(found.memory)}, {in_bytes(found.memory_free)} of them free"],
         ["instructions", f"{found.processor}: {', '.join(found.instructions) or 'none that matter here'}"],
-        *(["threads", f"{b.name} {b.version}: {b.threads} ({b.file})"] for b in found.blas),
+        *(["threads", f"{' '.join(filter(None, (b.name, b.version)))}: {b.threads} ({b.file})"] for b in found.blas),
         ["torch", f"built for {found.torch_build}; {_gpus(found) or 'no GPU'}"],
         *(["disk", f"{in_bytes(disk.free)} free for {what} in {disk.folder}"] for what, disk in found.disks.items()),
         *(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,16 +34,15 @@ class Table:
     rows: Sequence[Sequence[str]]
     words: Sequence[int] = (0,)
 
-    def lines(self, console: Console | None = None) -> list[str]:
-        """Lines of the table, for the standard output or for a given console."""
-        console = stdout_console() if console is None else console
-        table, measured = self._table(), None
+    def lines(self) -> list[str]:
+        """Lines of the table, for the standard output."""
+        console, table = stdout_console(), self._table()
         if console.is_terminal:
             from rich.measure import Measurement
 
-            measured = Measurement.get(console, console.options, table)
-        if measured is not None and measured.minimum > console.width:
-            return self._records(console)
+            free = console.options.update(width=_UNBOUNDED)  # a measure is no larger than the width it is given
+            if Measurement.get(console, free, table).minimum > console.width:
+                return self._records(console)
         with console.capture() as captured:
             console.print(table)
         return [line.rstrip() for line in captured.get().splitlines()]
@@ -82,7 +81,15 @@ class Table:
         return lines
 
 
-Line = str | Table
+class Block(Protocol):
+    """Several lines, made when it is known where they are printed."""
+
+    def lines(self) -> list[str]:
+        """Lines for the standard output."""
+        ...
+
+
+Line = str | Block
 
 
 def stdout_console() -> Console:

@@ -242,7 +242,7 @@ def _loaded_libraries() -> tuple[tuple[Blas, ...], str, tuple[Gpu, ...]]:
 
     # Which libraries, not where: two of the same name and version are one.
     pools = {
-        (pool["internal_api"], str(pool["version"]), Path(pool["filepath"]).name, pool["num_threads"])
+        (pool["internal_api"], pool["version"] or "", Path(pool["filepath"]).name, pool["num_threads"])
         for pool in threadpool_info()
     }
     gpus = []
