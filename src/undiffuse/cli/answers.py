@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from undiffuse.cli.tables import Line
+from undiffuse.cli.tables import Part
 from undiffuse.support.results import Result
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
 
 
-def answer(result: Result, json: bool, lines: Sequence[Line]) -> None:
+def answer(result: Result, json: bool, lines: Sequence[Part]) -> None:
     """Print a result: its one JSON object, or its lines and tables."""
     if json:
         print(json_format.dumps(result.as_dict()))  # noqa: T201

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer, measured
-from undiffuse.cli.tables import Line, Table
+from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.times import times_table
 from undiffuse.studies import analyse as analysis
 from undiffuse.studies import memorise as memorisation
@@ -60,7 +60,7 @@ def memorise(settings: memorisation.Settings, *, json: Json = False) -> None:
         rows,
     )
     errors = f"{seeds} pairs each; errors over pairs" if seeds > 1 else "one pair each; errors over samples only"
-    lines: list[Line] = [twins, errors]
+    lines: list[Part] = [twins, errors]
     for hidden, powers in (result.powers or {}).items():
         found = ", ".join(f"{name} n^({measured(power.exponent, power.stderr, 2)})" for name, power in powers.items())
         lines.append(f"{hidden} hidden units, distances fall as: {found}")

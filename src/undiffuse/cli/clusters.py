@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer
-from undiffuse.cli.tables import Table
+from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import plan as planning
 from undiffuse.studies import slurm as batch
 from undiffuse.support.files import in_bytes
@@ -14,7 +14,7 @@ def plan(settings: planning.Settings, *, json: Json = False) -> None:
     """Say what a training will cost on 1, 2, 10, ... workers, from a few passes of a few networks."""
     with progress("measuring", "ranges of times") as update:
         result = planning.run(settings, update)
-    lines = [
+    lines: list[Part] = [
         f"{result.networks} networks in {result.blocks} blocks, {result.passes} passes, {result.engine} engine on "
         f"{result.device}",
         *(

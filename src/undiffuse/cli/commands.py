@@ -59,13 +59,19 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Physics and simple models": {
-        "linear": ("physics:linear", "Sample with the linear model: a Gaussian, whatever the data (modelo lineal, Anexo II)."),
+        "linear": (
+            "physics:linear",
+            "Sample with the linear model: a Gaussian, whatever the data (modelo lineal, Anexo II).",
+        ),
         "perceptron": ("images:perceptron", "Train a perceptron to tell two digits apart (perceptrón, Anexo II)."),
     },
     "Clusters and shells": {
         "plan": ("clusters:plan", "Say what a training will cost on 1, 2, 10, ... workers, from a few passes."),
         "slurm": ("clusters:slurm", "Write a batch script that trains a run on the nodes of a SLURM cluster."),
-        "completion": ("completion:completion", "Print or install what completes commands with TAB in bash, zsh or fish."),
+        "completion": (
+            "completion:completion",
+            "Print or install what completes commands with TAB in bash, zsh or fish.",
+        ),
     },
 }
 

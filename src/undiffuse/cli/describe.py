@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from undiffuse.cli.answers import Json, answer
-from undiffuse.cli.tables import Line, Table
+from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import check as checking
 from undiffuse.studies import fetch as fetching
 from undiffuse.studies import info as description
@@ -17,7 +17,7 @@ from undiffuse.support.progress import duration
 def presets(*, json: Json = False) -> None:
     """List the presets, by kind, with what each costs."""
     result = listing.presets()
-    lines: list[Line] = []
+    lines: list[Part] = []
     for group, members in groupby(result.presets, lambda preset: preset.group):
         lines += [f"{group}:", _presets_table([*members]), ""]
     lines += [

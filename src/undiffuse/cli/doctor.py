@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer
-from undiffuse.cli.tables import Line, Table
+from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import doctor as examination
 from undiffuse.support.files import in_bytes
 
@@ -28,7 +28,7 @@ def doctor(settings: examination.Settings = examination.Settings(), *, json: Jso
             for e in found.extras
         ),
     ]
-    lines: list[Line] = [Table(["", ""], rows, words=(0, 1))]
+    lines: list[Part] = [Table(["", ""], rows, words=(0, 1))]
     lines += [f"warning: {each}" for each in found.warnings] or ["nothing here will hurt"]
     answer(found, json, lines)
 

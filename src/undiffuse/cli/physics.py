@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer, measured
-from undiffuse.cli.tables import Line, Table
+from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.times import times_table
 from undiffuse.physics.agreement import Agreement
 from undiffuse.physics.breaking import Breaking
@@ -35,7 +35,7 @@ def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json
     answer(result, json, lines)
 
 
-def _breaking_lines(r: Breaking) -> list[Line]:
+def _breaking_lines(r: Breaking) -> list[Part]:
     critical = ", ".join(f"{name} {tau:.3f}" for name, tau in r.critical.items() if tau is not None)
     b, c, u = r.binder, r.cloning, r.uturn
     rows = [
@@ -63,7 +63,7 @@ def _chi2(found: Agreement | Line) -> str:
     return f"chi2/dof {found.chi2:.1f}/{found.degrees}, p = {found.p_value:.3f}"
 
 
-def _scaling_lines(s: Scaling) -> list[Line]:
+def _scaling_lines(s: Scaling) -> list[Part]:
     rows = [
         [
             f"{N}",
@@ -94,7 +94,7 @@ def langevin(settings: walks.Settings = walks.Settings(), *, json: Json = False)
         [f"{tau:.3f}", f"{there:.4f}", f"{back:.4f}"]
         for tau, there, back in zip(result.ou_time, both["forward"], both["reverse"], strict=True)
     ]
-    lines = [
+    lines: list[Part] = [
         "largest difference of distribution functions",
         Table(["tau", "forward", "reverse"], rows),
         f"of {result.walkers} draws from the law itself, 5 % differ by more than {result.kolmogorov_5_percent:.4f}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer, measured
-from undiffuse.cli.tables import Line, Table
+from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.training import ANNOUNCED, training_lines
 from undiffuse.studies import evaluate as evaluation
 from undiffuse.studies import job
@@ -36,7 +36,7 @@ def sweep(settings: grid.Settings, *, json: Json = False) -> None:
     answer(result, json, [Table([*keys, *names], rows), *(result.figures or ())])
 
 
-def measure_lines(result: evaluation.Result) -> list[Line]:
+def measure_lines(result: evaluation.Result) -> list[Part]:
     """Table of measures, each with its floor, their ratio, and what simple generators reach; and the bounds."""
     others = list(next(iter(result.metrics.values())).baselines)
     rows = []
@@ -44,7 +44,7 @@ def measure_lines(result: evaluation.Result) -> list[Line]:
         ratio = "" if m.ratio is None or m.ratio_stderr is None else measured(m.ratio, m.ratio_stderr, 2)
         numbers = [measured(m.value, m.value_stderr, 4), measured(m.floor, m.floor_stderr, 4), ratio]
         rows.append([name, *numbers, *(f"{m.baselines[other]:.4f}" for other in others)])
-    lines: list[Line] = [Table(["", "samples", "floor", "ratio", *others], rows)]
+    lines: list[Part] = [Table(["", "samples", "floor", "ratio", *others], rows)]
     for name, b in result.bound.items():
         whole = f"{b['bits_per_dim']:.4f} bits/dim" if b["kind"] == "discretised" else f"{b['bits']:.3f} bits (density)"
         lines.append(f"bound, {name + ':':10} {whole}")

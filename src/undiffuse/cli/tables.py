@@ -51,7 +51,9 @@ class Table:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_header=any(self.head))
+        table = RichTable(
+            box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_header=any(self.head)
+        )
         for k, name in enumerate(self.head):
             words = k in self.words
             longest = max((len(str(row[k])) for row in self.rows), default=0)
@@ -89,7 +91,7 @@ class Block(Protocol):
         ...
 
 
-Line = str | Block
+Part = str | Block
 
 
 def stdout_console() -> Console:

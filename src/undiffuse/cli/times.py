@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from undiffuse.cli.answers import measured
-from undiffuse.cli.tables import Line, Table
+from undiffuse.cli.tables import Part, Table
 from undiffuse.physics.crossings import Time
 from undiffuse.physics.transitions import NAMES, CriticalTimes
 
 
-def times_table(found: CriticalTimes, more: Mapping[str, Time] | None = None) -> list[Line]:
+def times_table(found: CriticalTimes, more: Mapping[str, Time] | None = None) -> list[Part]:
     """Tables of critical times, each with its criterion and errors, ``more`` last, and of predictions."""
     covariance = found.covariance
     missing = "" if covariance.applies else ": too little for the covariance criterion to be about these classes"

@@ -29,7 +29,8 @@ def _axes(views: Sequence[View]) -> Figure:
     figure, axes = panels(1, len(views), (6.4 if wide else 3.4) * len(views), 3.6)
     for axis, view, colour in zip(axes[0], views, [DATA, *[MODEL] * len(views)], strict=False):
         _draw(axis, view, colour)
-        axis.set(title=view.title, xlabel=view.names[0], xlim=view.limits[0])
+        axis.set(title=_plain(view.title), xlabel=_plain(view.names[0]), xlim=view.limits[0])
+        axis.locator_params(axis="x", nbins=5)
     return figure
 
 
@@ -39,9 +40,14 @@ def _draw(axis: Axes, view: View, colour: str) -> None:
         axis.set(yticks=[])
     elif view.kind == "points":
         axis.scatter(view.x[:, 0], view.x[:, 1], s=2.0, c=colour, alpha=0.55, linewidths=0, rasterized=True)
-        axis.set(ylim=view.limits[1], ylabel=view.names[1])
+        axis.set(ylim=view.limits[1], ylabel=_plain(view.names[1]))
     else:
         for values, name in zip(view.x.T[1:], view.names[1:], strict=True):
             axis.plot(view.x[:, 0], values, lw=0.8, label=name)
         axis.set(yscale="log")
         axis.legend(fontsize=8)
+
+
+def _plain(name: str) -> str:
+    """Return a name that is no formula."""
+    return name.replace("$", r"\$")

@@ -19,7 +19,7 @@ from undiffuse.physics.transitions import CriticalTimes, CurveOptions
 from undiffuse.runs import config as configuration
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
-from undiffuse.studies.options import Changes, IdxFolder, N, all_changes
+from undiffuse.studies.options import Changes, IdxFolder, N, PresetName, all_changes
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
@@ -51,7 +51,7 @@ class Settings:
         Seed of all noise.
     """
 
-    source: str
+    source: PresetName
     _: KW_ONLY
     changes: Changes = ()
     data: IdxFolder = None

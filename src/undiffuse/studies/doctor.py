@@ -19,6 +19,7 @@ from undiffuse.support import machine, results
 from undiffuse.support.errors import require
 from undiffuse.support.files import in_bytes
 from undiffuse.support.progress import OnProgress, silent
+from undiffuse.support.threads import cores
 
 LIBRARIES = ("numpy", "scipy", "numba", "torch", "scikit-learn", "matplotlib", "rich", "cyclopts")
 LITTLE_MEMORY = 2_000_000_000  # bytes; a spiral takes 400 MB, digits 1.8 GB with two workers
@@ -144,7 +145,7 @@ class Result(results.Result):
     warnings: tuple[str, ...] = ()
 
 
-def run(settings: Settings = Settings(), on_progress: OnProgress = silent) -> Result:  # noqa: B008  frozen
+def run(settings: Settings = Settings(), on_progress: OnProgress = silent) -> Result:
     """Look at the machine and at what is installed; nothing is written.
 
     Raises
@@ -166,7 +167,7 @@ def run(settings: Settings = Settings(), on_progress: OnProgress = silent) -> Re
         extras=tuple(extras(requires("undiffuse") or ())),
         cores=machine.granted_cores(),
         cores_of_machine=os.cpu_count() or 1,
-        affinity=machine.cores(),
+        affinity=cores(),
         load=machine.load(),
         memory=limit or memory.total,
         memory_free=min(memory.available, limit or memory.available),
@@ -223,7 +224,7 @@ def troubles(found: Result, environment: Mapping[str, str]) -> list[str]:
         said.append(f"{in_bytes(found.memory_free)} of memory are free: close other programs before training on digits")
     for what, disk in found.disks.items():
         if disk.free < LITTLE_DISK:
-            helps = "set TMPDIR to a larger one" if what == "temporary" else "choose another folder for runs, with --out"
+            helps = "set TMPDIR to a larger disk" if what == "temporary" else "keep runs on another, with --out"
             said.append(f"{in_bytes(disk.free)} free in {disk.folder}: {helps}")
     if found.processor in ("x86_64", "AMD64") and "AVX2" not in found.instructions:
         said.append("no AVX2: kernels fall back to narrower instructions, and spirals take several times as long")

@@ -17,7 +17,7 @@ from undiffuse.diffusion.exact import GaussianDenoiser, LinearDenoiser
 from undiffuse.diffusion.samplers import Ancestral
 from undiffuse.runs import config as configuration
 from undiffuse.studies.keep import Kept, keep, prepare
-from undiffuse.studies.options import Changes, IdxFolder, N, all_changes
+from undiffuse.studies.options import Changes, IdxFolder, N, PresetName, all_changes
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, counter, silent
@@ -51,7 +51,7 @@ class Settings:
         Seed of all noise.
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     changes: Changes = ()
     data: IdxFolder = None

@@ -31,6 +31,7 @@ from undiffuse.studies.options import (
     Changes,
     IdxFolder,
     Numbers,
+    PresetName,
     SamplerOptions,
     all_changes,
 )
@@ -78,7 +79,7 @@ class Settings:
         Seed of the splits, of the trainings and of the samples.
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     n: Annotated[tuple[int, ...], Parameter(alias="-n", negative=())]
     hidden: Numbers = ()

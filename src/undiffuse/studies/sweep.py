@@ -21,7 +21,7 @@ from undiffuse.runs import config as configuration
 from undiffuse.studies import evaluate, train
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
-from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, all_changes
+from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, PresetName, all_changes
 from undiffuse.support import results
 from undiffuse.support.errors import one_of, require
 from undiffuse.support.files import make_folder
@@ -67,7 +67,7 @@ class Settings:
     backend : BackendOptions
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     over: Annotated[tuple[str, ...], Parameter(negative=())]
     out: Path

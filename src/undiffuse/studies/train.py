@@ -24,6 +24,7 @@ from undiffuse.studies.options import (
     Flag,
     IdxFolder,
     OwnOptions,
+    PresetName,
     all_changes,
 )
 from undiffuse.support import results
@@ -66,7 +67,7 @@ class Settings:
         Folder that all workers reach, for a copy of the data while it trains; the run folder by default.
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     out: Path | None = None
     changes: Changes = ()
