@@ -14,7 +14,10 @@ from undiffuse.support.results import Result
 
 if TYPE_CHECKING:
     from undiffuse.recipes import Recipe
+    from undiffuse.support.costs import Cost
     from undiffuse.training.plan import Plan
+
+_WORTH_SAYING = 2.0  # seconds
 
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
 
@@ -31,6 +34,12 @@ def answer(result: Result, json: bool, lines: Sequence[Part]) -> None:
 def announce(plan: Plan) -> None:
     """Say on standard error, before a training starts, what it will take."""
     print(f"undiffuse: {plan.line()}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def say(cost: Cost) -> None:
+    """Say on standard error, before a job starts, what it will take; unless that is next to nothing."""
+    if cost.seconds >= _WORTH_SAYING:
+        print(f"undiffuse: {cost.line()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def explain(recipe: Recipe) -> None:

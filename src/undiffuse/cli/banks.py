@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured
+from undiffuse.cli.answers import Json, answer, measured, say
 from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.times import times_table
 from undiffuse.studies import analyse as analysis
@@ -13,7 +13,7 @@ from undiffuse.support.progress import progress
 def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
     """Follow a run's weights along diffusion time, beside the times at which diffusion decides."""
     with progress("analysing", "steps") as update:
-        result = analysis.run(settings, update)
+        result = analysis.run(settings, update, say)
     passed = {name: change for name, change in result.changes.items() if change.distinguishable}
     changes = sorted(passed.items(), key=lambda item: item[1].tau)
     rows = [[name, str(change.t), f"{change.tau:.3f}", f"{change.p_value:.4f}"] for name, change in changes]
@@ -40,7 +40,7 @@ def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
 def memorise(settings: memorisation.Settings, *, json: Json = False) -> None:
     """Train pairs of banks on disjoint halves and compare what they draw from the same noise."""
     with progress("training twins", "pairs") as update:
-        result = memorisation.run(settings, update)
+        result = memorisation.run(settings, update, say)
     rows = [
         [
             str(t.n),

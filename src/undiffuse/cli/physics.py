@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured
+from undiffuse.cli.answers import Json, answer, measured, say
 from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.times import times_table
 from undiffuse.physics.agreement import Agreement
@@ -19,7 +19,7 @@ from undiffuse.support.stats import Line
 def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json = False) -> None:  # noqa: B008
     """Break the symmetry of the Curie-Weiss model with its exact score; section 6 and Figure 11."""
     with progress("breaking symmetry", "sizes") as update:
-        result = breaking.run(settings, update)
+        result = breaking.run(settings, update, say)
     powers = {
         name: measured(power, result.score_errors.power_stderr[name], 2)
         for name, power in result.score_errors.power.items()
@@ -88,7 +88,7 @@ def _scaling_lines(s: Scaling) -> list[Part]:
 def langevin(settings: walks.Settings = walks.Settings(), *, json: Json = False) -> None:  # noqa: B008
     """Walk from two points to noise and back by (24) and (25), beside the Fokker-Planck equation."""
     with progress("walking", "stages") as update:
-        result = walks.run(settings, update)
+        result = walks.run(settings, update, say)
     both = result.kolmogorov_distance
     rows = [
         [f"{tau:.3f}", f"{there:.4f}", f"{back:.4f}"]
@@ -108,14 +108,14 @@ def langevin(settings: walks.Settings = walks.Settings(), *, json: Json = False)
 def critical_times(settings: transitions.Settings, *, json: Json = False) -> None:
     """When diffusion decides between the classes of data, and when it starts to memorise, by every criterion."""
     with progress("critical times", "groups of curves") as update:
-        result = transitions.run(settings, update)
+        result = transitions.run(settings, update, say)
     answer(result, json, [*times_table(result.found), *(result.figures or ())])
 
 
 def linear(settings: linear_model.Settings, *, json: Json = False) -> None:
     """Sample with the linear model of Annex II: whatever the data, a Gaussian comes out."""
     with progress("sampling", "samples") as update:
-        result = linear_model.run(settings, update)
+        result = linear_model.run(settings, update, say)
     lines = [f"Mardia's test on {result.components} components of {result.samples} samples"]
     for name, m in result.normality.items():
         lines.append(

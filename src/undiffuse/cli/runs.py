@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured
+from undiffuse.cli.answers import Json, answer, measured, say
 from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.training import ANNOUNCED, training_lines
 from undiffuse.studies import evaluate as evaluation
@@ -20,15 +20,15 @@ def run(settings: job.Settings, *, json: Json = False) -> None:
 
 def evaluate(settings: evaluation.Settings, *, json: Json = False) -> None:
     """Judge a run's samples by their distances to fresh data, each beside its floor."""
-    with progress("sampling", "samples") as update:
-        result = evaluation.run(settings, update)
+    with progress("sampling and measuring", "%") as update:
+        result = evaluation.run(settings, update, say)
     answer(result, json, measure_lines(result))
 
 
 def sweep(settings: grid.Settings, *, json: Json = False) -> None:
     """Train a run for every combination of some settings, with one table and one figure."""
     with progress("sweeping", "runs") as update:
-        result = grid.run(settings, update)
+        result = grid.run(settings, update, say)
     keys, names = list(result.points[0].settings), list(result.points[0].measured)
     rows = [
         [*point.settings.values(), *(f"{one.value:.4g}" for one in point.measured.values())] for point in result.points

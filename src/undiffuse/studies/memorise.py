@@ -17,6 +17,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from undiffuse import datasets
+from undiffuse.datasets import Dataset
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.reverse import sample
@@ -37,13 +38,15 @@ from undiffuse.studies.options import (
 )
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
-from undiffuse.support.backend import LOCAL
+from undiffuse.support.backend import LOCAL, processes
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import share_stderr, stderr, straight_line
 from undiffuse.support.streams import Purpose, Streams, stream
 from undiffuse.training import Execution
+from undiffuse.training.cost import pass_costs, training_seconds
 
 _PAIR = 4_000  # bytes of what is asked and told of a pair
 _HELD_OUT = 0.1  # share of each half that is not trained on
@@ -163,8 +166,10 @@ class Result(results.Result):
     powers: Mapping[int, Mapping[str, Power]] | None = None
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Train twins for every number of training points and hidden units; progress counts pairs.
+
+    ``on_cost`` is told before what that will take, from a few passes of the largest twin.
 
     Raises
     ------
@@ -196,12 +201,26 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         for n, width in kinds
         for replicate in range(settings.seeds)
     ]
+    if on_cost is not None and not backend.elsewhere:
+        on_cost(_cost(_adapted(config, len(x), max(sizes), max(widths)), x[: max(sizes)], total, settings.workers))
     pairs = backend.map(_pair, calls, settings.workers, on_progress)
     found = [
         _summed_up(n, width, pairs[k * settings.seeds : (k + 1) * settings.seeds]) for k, (n, width) in enumerate(kinds)
     ]
     powers = {width: _powers([t for t in found if t.hidden == width]) for width in widths} if len(sizes) >= 3 else None
     return Result(settings.preset, samples, settings.seed, tuple(found), powers)
+
+
+def _cost(config: Config, x: Floats, pairs: int, workers: int | None) -> Cost:
+    """What pairs of twins will take if each takes what those of the largest set do."""
+    kept = len(x) - max(1, round(_HELD_OUT * len(x)))
+    half = Dataset(x[:kept], x[kept:])
+    device, _ = Execution("auto").resolve(config, half.dim)
+    several = processes(workers, 2 * pairs)
+    seconds = 2 * pairs * training_seconds(config, pass_costs(config, half, device), 1) / several
+    return Cost(
+        seconds, f"training {pairs} pairs of twins on {several} workers", "fewer -n, --seeds or --set training.epochs"
+    )
 
 
 def _adapted(config: Config, whole: int, n: int, hidden: int) -> Config:

@@ -28,6 +28,7 @@ from undiffuse.studies.options import (
     all_changes,
 )
 from undiffuse.support import results
+from undiffuse.support.costs import OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import Execution, Overfit, train_run
@@ -120,10 +121,13 @@ class Before:
         Told the settings chosen for data without a preset.
     on_plan : callable, optional
         Told what the training will take.
+    on_cost : callable, optional
+        Told what the evaluation after it will take.
     """
 
     on_recipe: Callable[[Recipe], None] | None = None
     on_plan: Callable[[Plan], None] | None = None
+    on_cost: OnCost | None = None
 
 
 UNTOLD = Before()
