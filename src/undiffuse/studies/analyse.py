@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEWEST_TIMES = 8
-_WALKED = 1.6  # U-turns for each time of their curve, those around its crossing included
+_WALKED = 3.2  # times the U-turns of their curve, that all measurements on a bank take, 2026-11-25
 CAPTIONS = {
     "critical_times": (
         "Left: two copies, and a U-turn from data, end in the same class. Middle: curvature of the reverse potential "

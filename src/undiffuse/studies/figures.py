@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN = 1_000  # points drawn in a cloud
-_WALKS = 12.0  # as long as the figures of a run take, 2026-11-25 on digits
+# What the figures of a run take, 2026-11-25, on digits and spirals: seconds for each, and walks of what they show.
+_EACH, _WALKS = 1.5, 8.0
 _REPAINT_STEPS = 250  # at most; each is made ten times
 
 
@@ -98,7 +99,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
 def cost(runs: Sequence[OpenRun]) -> Cost:
     """What the figures of runs will take, most of it walks of what they show."""
     shown = {opened: 100 if _of_images(opened) else _SHOWN for opened in runs}
-    seconds = _WALKS * sum(rates.of_samples(opened.model, n, None) for opened, n in shown.items())
+    walks = sum(rates.of_samples(opened.model, n, None) for opened, n in shown.items())
+    seconds = _WALKS * walks + _EACH * sum(each.applies(opened) for opened in runs for each in FIGURES.values())
     return Cost(seconds, f"figures of {len(runs)} run{'s' if len(runs) > 1 else ''}", "fewer runs")
 
 

@@ -218,9 +218,8 @@ def _cost(config: Config, x: Floats, pairs: int, workers: int | None) -> Cost:
     device, _ = Execution("auto").resolve(config, half.dim)
     several = processes(workers, 2 * pairs)
     seconds = 2 * pairs * training_seconds(config, pass_costs(config, half, device), 1) / several
-    return Cost(
-        seconds, f"training {pairs} pairs of twins on {several} workers", "fewer -n, --seeds or --set training.epochs"
-    )
+    work = f"training {pairs} pair{'s' if pairs > 1 else ''} of twins on {several} workers"
+    return Cost(seconds, work, "fewer -n, --seeds or --set training.epochs=5")
 
 
 def _adapted(config: Config, whole: int, n: int, hidden: int) -> Config:

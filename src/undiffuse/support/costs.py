@@ -65,7 +65,7 @@ def step_seconds(walk: Iterator[object]) -> float:
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Seconds of a call; where it takes next to none, of a second one, since the first may load or compile something."""
+    """Seconds of a call; of a second one where it takes next to none, since the first may load or compile things."""
     taken = 0.0
     for _ in range(2):
         start = time.perf_counter()
