@@ -13,7 +13,7 @@ from undiffuse import datasets
 from undiffuse.datasets import ArrayData, Units
 from undiffuse.datasets.sources import given_rows
 from undiffuse.diffusion import reverse
-from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.inpainting import Inpainting, as_mask, inpaint
 from undiffuse.diffusion.likelihood import Bound, bound
@@ -106,7 +106,7 @@ class Diffusion(Denoiser):
         """Potential along the line from ``origin`` to each ``x_t``; see :meth:`undiffuse.Bank.potential`."""
         return self.bank.potential(x_t, t, origin)
 
-    def along_axes(self) -> tuple[Denoiser, Floats] | None:
+    def along_axes(self) -> tuple[AxisDenoiser, Floats] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""
         return self.bank.along_axes()
 

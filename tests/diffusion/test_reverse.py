@@ -50,11 +50,12 @@ def step(sampler, denoiser, x, times, z):
     ],
     ids=str,
 )
-def test_sampling_a_gaussian_gives_its_mean_and_covariance(sampler):
+@pytest.mark.parametrize("seed", [3, ud.Streams(3)], ids=["leaping", "every step"])
+def test_sampling_a_gaussian_gives_its_mean_and_covariance(sampler, seed):
     """20,000 samples over 1,000 times, 4.5 standard errors and 1.5 per cent for the time step."""
     n = 20_000
     d = GaussianDenoiser(ForwardProcess(NoiseSchedule.linear(), 0.8), MEAN, COVARIANCE)
-    x = ud.sample(d, n, sampler=sampler, seed=3)
+    x = ud.sample(d, n, sampler=sampler, seed=seed)
     se_mean = np.sqrt(np.diag(COVARIANCE) / n)
     assert np.all(np.abs(x.mean(axis=0) - MEAN) < 4.5 * se_mean + 0.005)
     variances = np.diag(COVARIANCE)
@@ -218,10 +219,13 @@ def test_number_of_samples_changes_none_of_them(gaussian, name):
     np.testing.assert_allclose(few, many[:3], rtol=1e-12)
 
 
-def test_batches_of_a_trained_bank_change_not_one_bit(tiny_run_path, monkeypatch):
-    model = ud.Diffusion.load(tiny_run_path)
+@pytest.mark.parametrize("run", ["tiny_run_path", "image_run_path"])
+def test_batches_of_a_trained_bank_change_not_one_bit(request, monkeypatch, run):
+    """Spirals take every step, digits leap; parts of 8 samples, so that batches are cut where parts are."""
+    model = ud.Diffusion.load(request.getfixturevalue(run))
+    monkeypatch.setattr("undiffuse.diffusion.reverse._PART", 8 * model.dim)
     whole = model.sample(30, seed=2)
-    monkeypatch.setattr("undiffuse.diffusion.reverse._BATCH", 7)
+    monkeypatch.setattr("undiffuse.diffusion.reverse._BATCH", 16)
     np.testing.assert_array_equal(model.sample(30, seed=2), whole)
 
 
@@ -233,6 +237,7 @@ def test_threads_change_not_one_bit(gaussian, monkeypatch, name):
     for cores, out in ((1, alone), (2, together)):
         monkeypatch.setattr("undiffuse.support.threads.cores", lambda cores=cores: cores)
         out.append(ud.sample(gaussian, 600, sampler=Sampler.named(name), seed=4))
+        out.append(ud.sample(gaussian, 600, sampler=Sampler.named(name), seed=ud.Streams(4)))
         out.append(ud.reconstruct(gaussian, out[0], 60, sampler=Sampler.named(name), seed=4))
     np.testing.assert_array_equal(alone, together)
 

@@ -6,6 +6,7 @@ import torch
 
 from undiffuse import Architecture, UserError
 from undiffuse.networks.network import start_weights
+from undiffuse.runs.config import TrainingSection
 from undiffuse.training.engines import TrainingState, build, choose
 
 ACTIVATIONS = {"relu": torch.relu, "linear": lambda u: u, "sigmoid": torch.sigmoid}
@@ -134,7 +135,7 @@ def test_times_side_by_side_do_not_touch_one_another(rng):
     ],
 )
 def test_automatic_engine_is_the_kernel_where_it_can_be(architecture, device, engine):
-    assert choose("auto", architecture, device) == engine
+    assert choose(TrainingSection(), architecture, device) == engine
 
 
 @pytest.mark.parametrize(
@@ -143,4 +144,50 @@ def test_automatic_engine_is_the_kernel_where_it_can_be(architecture, device, en
 )
 def test_kernel_says_what_it_cannot_do(architecture, obstacle):
     with pytest.raises(UserError, match=obstacle):
-        choose("kernel", architecture, "cpu")
+        choose(TrainingSection(engine="kernel"), architecture, "cpu")
+
+
+# -- products in bfloat16 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_automatic_precision_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, fast):
+    monkeypatch.setattr("undiffuse.training.engines.multiplies_bfloat16", lambda: fast)
+    wide, small = Architecture(50, 8), Architecture(2, 8)
+    assert choose(TrainingSection(precision="auto"), wide, "cpu") == ("torch-bfloat16" if fast else "torch")
+    assert choose(TrainingSection(precision="auto"), small, "cpu") == "kernel"
+    assert choose(TrainingSection(), wide, "cpu") == "torch"
+    assert choose(TrainingSection(precision="bfloat16"), wide, "cpu") == "torch-bfloat16"
+
+
+@pytest.mark.parametrize("tying", ["untied", "tied", "signed"])
+def test_a_pass_in_bfloat16_goes_where_one_in_float32_goes(rng, tying):
+    """Numbers of 8 bits: the ways that weights have gone differ by less than a tenth, and do differ."""
+    a = Architecture(20, 64, tying=tying)
+    states, (x, y, batch, rates) = fresh(rng, a), problem(rng, 20)
+    starts = {name: array.copy() for name, array in states[0].weights.arrays().items()}
+    ends = []
+    for engine in ("torch", "torch-bfloat16"):
+        trainer = build(engine, a, states)
+        trainer.run_pass(x, y, batch, 0.1 * rates, [1.0])
+        ends.append(trainer.states()[0].weights.arrays())
+    for name, start in starts.items():
+        whole, lower = (end[name] - start for end in ends)
+        assert 0 < np.linalg.norm(lower - whole) < 0.1 * np.linalg.norm(whole), name
+
+
+def test_outputs_are_float32_whatever_the_products_of_training(rng):
+    a = Architecture(20, 64)
+    states, (x, _, _, _) = fresh(rng, a), problem(rng, 20)
+    whole, lower = (build(engine, a, states).outputs(x) for engine in ("torch", "torch-bfloat16"))
+    np.testing.assert_array_equal(whole, lower)
+
+
+def test_a_loss_in_bfloat16_is_that_of_float32_to_a_tenth_of_a_per_cent(rng):
+    a = Architecture(20, 64)
+    states, (x, y, _, _) = fresh(rng, a), problem(rng, 20)
+    whole, lower = (
+        build(engine, a, states).run_pass(x, y, 110, np.array([0.0]), [1.0])[0]
+        for engine in ("torch", "torch-bfloat16")
+    )
+    assert lower == pytest.approx(whole, rel=1e-3)

@@ -53,8 +53,9 @@ def test_cutting_times_into_other_blocks_changes_nothing(changes):
     assert_same_bits(bank_of(tiny(), workers=1)[0], bank_of(tiny(*changes), workers=1)[0])
 
 
-def test_worker_processes_change_nothing():
-    assert_same_bits(bank_of(tiny(), workers=1)[0], bank_of(tiny(), workers=2)[0])
+@pytest.mark.parametrize("changes", [(), ("training.engine=torch", "training.precision=bfloat16")], ids=str)
+def test_worker_processes_change_nothing(changes):
+    assert_same_bits(bank_of(tiny(*changes), workers=1)[0], bank_of(tiny(*changes), workers=2)[0])
 
 
 def test_another_seed_gives_other_weights():
@@ -68,8 +69,9 @@ def test_another_seed_gives_other_weights():
         ["training.epochs=4"],
         ["training.order=continuation", "training.warm_epochs=3"],
         ["training.engine=torch", "training.at_once=3", "network.activation=sigmoid"],
+        ["training.engine=torch", "training.at_once=3", "training.precision=bfloat16"],
     ],
-    ids=["kernel", "continuation", "torch side by side"],
+    ids=["kernel", "continuation", "torch side by side", "bfloat16"],
 )
 def test_a_block_stopped_at_any_pass_goes_on_to_the_same_bits(changes):
     settings = tiny(*changes)
@@ -292,6 +294,23 @@ def test_resuming_a_finished_run_changes_nothing(tiny_run_path):
     time.sleep(0.02)
     train_run(settings, datasets.load(settings), tiny_run_path, resume=True, execution=Execution(workers=1))
     assert {p.name: p.stat().st_mtime_ns for p in (tiny_run_path / "weights").iterdir()} == stamp
+
+
+def test_a_run_is_not_resumed_in_another_precision(tmp_path, monkeypatch):
+    """As on a machine whose processor has no bfloat16, with a configuration that leaves the precision to it."""
+    settings = tiny("training.engine=torch", "training.precision=auto", "training.epochs=1")
+    path, data = tmp_path / "run", datasets.load(settings)
+    monkeypatch.setattr("undiffuse.training.engines.multiplies_bfloat16", lambda: True)
+    run = train_run(settings, data, path, execution=Execution(workers=1))
+    assert run.manifest.engine == "torch-bfloat16"
+    monkeypatch.setattr("undiffuse.training.engines.multiplies_bfloat16", lambda: False)
+    with pytest.raises(ud.UserError, match="another engine: torch-bfloat16, now torch"):
+        train_run(settings, data, path, resume=True, execution=Execution(workers=1))
+
+
+def test_bfloat16_is_refused_where_there_are_no_products():
+    with pytest.raises(ud.UserError, match="fused kernel"):
+        bank_of(tiny("training.precision=bfloat16"), workers=1)
 
 
 # -- from Python ----------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Denoiser(ABC):
         """Expected velocity ``sqrt(alpha_bar) xi_hat - sqrt(Delta) x0_hat/s``."""
         return self.forward.from_xi("v", self.xi_hat(x_t, t), x_t, t)
 
-    def along_axes(self) -> tuple[Denoiser, Floats] | None:
+    def along_axes(self) -> tuple[AxisDenoiser, Floats] | None:
         """Return the same denoiser for ``z = x_t @ axes``, with these orthogonal axes, where that is cheaper.
 
         White noise is white along any axes, so the reverse process runs there and only its end is turned back.
@@ -85,6 +85,34 @@ class Denoiser(ABC):
         for share, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
             out -= weight * np.sum(self.score(origin + share * away, t) * away, axis=1)
         return out
+
+
+class AxisDenoiser(Denoiser):
+    """A denoiser along axes of which only the leading ones are seen together, the others being linear one by one.
+
+    The noise in the :meth:`seen` leading variables depends on these alone. In any other it is that of a Gaussian
+    variable, ``xi_hat_i = gain_i (z_i - sqrt(alpha_bar) mean_i)``, so that a chain can leap over all steps at which a
+    variable is not seen: :mod:`undiffuse.diffusion.leaps`.
+
+    Attributes
+    ----------
+    mean : (dim,) array
+        Of the data, along the axes.
+    """
+
+    mean: Floats
+
+    @abstractmethod
+    def gain(self, t: int) -> Floats:
+        """Gain of each variable that is not seen at time ``t``, shape ``(dim,)``."""
+
+    @abstractmethod
+    def seen(self, t: int) -> int:
+        """Number of leading variables that are seen together at time ``t``."""
+
+    @abstractmethod
+    def xi_hat_seen(self, z: Array, t: int) -> Array:
+        """Noise in these variables, shape ``(n, seen)``, from these alone."""
 
 
 class HasXiHat(Protocol):

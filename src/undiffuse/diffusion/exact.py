@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Array, Arrays, Floats, as_samples
 from undiffuse.support.errors import require
@@ -161,7 +161,7 @@ class GaussianDenoiser(Denoiser):
         return self.forward.signal(t) ** 2 * self.variances + self.forward.noise(t) ** 2
 
 
-class AxisWiener(Denoiser):
+class AxisWiener(AxisDenoiser):
     """The exact denoiser of independent Gaussian variables: :class:`GaussianDenoiser` along its principal axes."""
 
     def __init__(self, forward: ForwardProcess, mean: Floats, variances: Floats) -> None:
@@ -170,10 +170,22 @@ class AxisWiener(Denoiser):
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Expected noise, shape ``(n, dim)``."""
-        signal, noise = self.forward.signal(t), self.forward.noise(t)
-        out = np.asarray(x_t - signal * self.mean)
-        out *= noise / (signal**2 * self.variances + noise**2)
+        out = np.asarray(x_t - self.forward.signal(t) * self.mean)
+        out *= self.gain(t)
         return out
+
+    def gain(self, t: int) -> Floats:
+        """``s sqrt(Delta)/(alpha_bar l + s^2 Delta)`` of each variable."""
+        signal, noise = self.forward.signal(t), self.forward.noise(t)
+        return np.asarray(noise / (signal**2 * self.variances + noise**2))
+
+    def seen(self, t: int) -> int:
+        """None: all are linear."""
+        return 0
+
+    def xi_hat_seen(self, z: Array, t: int) -> Array:
+        """No noise in no variable."""
+        return np.empty_like(z)
 
 
 class EmpiricalDenoiser(Denoiser):

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.leaps import LeapingChain, left_the_numbers
 from undiffuse.diffusion.samplers import Ancestral, Draw, Sampler, Step
 from undiffuse.support.arrays import Floats, as_samples
-from undiffuse.support.errors import UserError, require
-from undiffuse.support.streams import Purpose, Streams
+from undiffuse.support.errors import require
+from undiffuse.support.streams import Purpose, SampleNoise, Streams
 from undiffuse.support.threads import PartThreads, one_thread
 
 _BATCH = 4096  # samples that go through the chain together
@@ -53,8 +54,11 @@ def sample(
     sampler : Sampler
         :class:`~undiffuse.Ancestral` (DDPM) with all steps by default.
     seed : int or Streams
-        Sample i has a stream of its own, keyed by (seed, i). The same seed is the same noise for denoisers with the
-        same axes; ``Streams(seed, axes="data")`` is the same noise in the variables of the data for all.
+        Sample i has a stream of its own, keyed by (seed, i). A number lets the chain leap over steps at which a
+        variable is linear, exactly in law (:mod:`undiffuse.diffusion.leaps`); the same seed is then the same noise for
+        denoisers that see the same variables. :class:`Streams` are noise for every step and variable, as
+        :func:`sample_trajectory` takes it: ``Streams(seed)`` along the denoiser's axes, ``Streams(seed, axes="data")``
+        along the variables of the data, and so the same for all denoisers.
     on_step : callable
         Called after each step with the number of samples it moved.
     first : int
@@ -83,15 +87,22 @@ def sample(
     sampler = sampler or Ancestral()
     times = sampler.times(denoiser, denoiser.forward.T)
     frame = Frame.of(denoiser, sampler.clip is not None)
+    leaping = None if isinstance(seed, Streams) else LeapingChain.of(frame.denoiser, sampler, times)
     out = np.empty((n, denoiser.dim))
     for start in range(0, n, _BATCH):
         batch = out[start : start + _BATCH]
-        parts = _parts(seed, frame, len(batch), denoiser.dim, first + start)
-        for state in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
-            on_step(len(batch))
-            if state.t == 0:
-                for part in parts:  # how a product is rounded may depend on its size
-                    batch[part.rows] = frame.leave(state.x[part.rows])
+        if leaping is None:
+            parts = _parts(seed, frame, len(batch), denoiser.dim, first + start)
+            for state in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
+                on_step(len(batch))
+                if state.t == 0:
+                    batch[...] = state.x
+        else:
+            noise = _noise(seed, len(batch), denoiser.dim, first + start)
+            for _ in leaping.walk(batch, noise):
+                on_step(len(batch))
+        for rows in _cut(len(batch), denoiser.dim):  # how a product is rounded may depend on its size
+            batch[rows] = frame.leave(batch[rows])
     return out
 
 
@@ -110,7 +121,7 @@ def pieces(n: int, dim: int) -> list[tuple[int, int]]:
 def sample_trajectory(
     denoiser: Denoiser, n: int, *, sampler: Sampler | None = None, seed: int | Streams = 0
 ) -> Iterator[State]:
-    """Yield every state on the way to the samples that :func:`sample` gives, from t = T down to 0.
+    """Yield every state on the way to samples, from t = T down to 0: to those of :func:`sample` with ``Streams(seed)``.
 
     Parameters
     ----------
@@ -275,14 +286,24 @@ class _Part:
 
 
 def _parts(seed: int | Streams, frame: Frame, n: int, dim: int, first: int = 0) -> list[_Part]:
-    """Cut samples ``first`` to ``first + n`` into parts of about ``_PART`` numbers, each with its own noise."""
-    streams = seed if isinstance(seed, Streams) else Streams(seed)
-    turn = streams.turn(frame.axes, dim)
+    """Cut samples ``first`` to ``first + n`` into parts, each with its own noise along the axes of the frame."""
+    turn = _streams(seed).turn(frame.axes, dim)
+    return [_Part(rows, _turned(noise, turn)) for rows, noise in _noise(seed, n, dim, first)]
+
+
+def _noise(seed: int | Streams, n: int, dim: int, first: int = 0) -> list[tuple[slice, SampleNoise]]:
+    """Cut samples ``first`` to ``first + n`` into parts, each with the noise of its samples."""
+    return [(rows, _streams(seed).noise(rows.stop - rows.start, dim, first + rows.start)) for rows in _cut(n, dim)]
+
+
+def _streams(seed: int | Streams) -> Streams:
+    return seed if isinstance(seed, Streams) else Streams(seed)
+
+
+def _cut(n: int, dim: int) -> list[slice]:
+    """Parts of about ``_PART`` numbers."""
     size = _rows(dim)
-    return [
-        _Part(slice(row, row + size), _turned(streams.noise(min(size, n - row), dim, first + row), turn))
-        for row in range(0, n, size)
-    ]
+    return [slice(row, min(row + size, n)) for row in range(0, n, size)]
 
 
 def _rows(dim: int) -> int:
@@ -313,6 +334,6 @@ def _walk(
         for at in map(Step._make, pairwise(times)):
             after = np.empty_like(x)
             if not all(threads.map(partial(move, at, x, after), parts)):
-                raise UserError(f"the reverse process left the finite numbers between t = {at.t} and t = {at.previous}")
+                raise left_the_numbers(at)
             x = after
             yield State(at.previous, x)

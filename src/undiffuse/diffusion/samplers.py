@@ -21,6 +21,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 
 from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, one_of, require
 
@@ -118,6 +120,16 @@ class Sampler(ABC):
             return denoiser.forward.from_xi("x0", self.xi_hat(denoiser, x, at.t), x, at.t), None
         return self.step(denoiser, x, at, noise, memory)
 
+    def coefficients(self, forward: ForwardProcess, at: Step) -> Coefficients | None:
+        """Those of a step ``p x_t + q xi_hat + r z``, also of the one to t = 0; None if the steps are of another form.
+
+        Parameters
+        ----------
+        forward : ForwardProcess
+        at : Step
+        """
+        return None
+
     def times(self, denoiser: Denoiser, start: int) -> list[int]:
         """List the times visited, from ``start`` down to 0."""
         return [*denoiser.forward.schedule.spaced_times(self.steps, start).tolist(), 0]
@@ -138,8 +150,52 @@ class Step(NamedTuple):
     previous: int
 
 
+class Coefficients(NamedTuple):
+    """A step ``p x_t + q xi_hat + r z`` with z standard normal."""
+
+    p: float
+    q: float
+    r: float
+
+    def __call__(self, x: Floats, xi: Floats, noise: Draw) -> Floats:
+        """Take the step; ``noise`` is drawn only where there is some."""
+        out = self.p * x
+        out += self.q * xi
+        if self.r:
+            out += self.r * noise()
+        return out
+
+
 @dataclass(frozen=True)
-class Ancestral(Sampler):
+class _NoisySampler(Sampler):
+    """``signal_p x0_hat + s sqrt(kept) xi_hat + s sqrt(added) z``: the same ``xi_hat`` at the new noise level."""
+
+    @abstractmethod
+    def variances(self, schedule: NoiseSchedule, at: Step) -> tuple[float, float]:
+        """``(kept, added)``, in units of ``s^2``."""
+
+    def coefficients(self, forward: ForwardProcess, at: Step) -> Coefficients:
+        """Those of a step, with ``x0_hat`` written out."""
+        if at.previous == 0:
+            return Coefficients(1 / forward.signal(at.t), -forward.noise(at.t) / forward.signal(at.t), 0.0)
+        kept, added = self.variances(forward.schedule, at)
+        shrink = forward.signal(at.previous) / forward.signal(at.t)
+        q = forward.noise_scale * np.sqrt(kept) - shrink * forward.noise(at.t)
+        return Coefficients(shrink, float(q), float(forward.noise_scale * np.sqrt(added)))
+
+    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
+        """Take one step.
+
+        Parameters
+        ----------
+        denoiser, x, at, noise, memory
+            See :meth:`Sampler.step`.
+        """
+        return self.coefficients(denoiser.forward, at)(x, self.xi_hat(denoiser, x, at.t), noise), None
+
+
+@dataclass(frozen=True)
+class Ancestral(_NoisySampler):
     """DDPM, Algorithm 2: posterior mean of ``x_p`` given ``x0_hat``, plus ``s sigma z``; equation (21), Ho et al. 2020.
 
     Parameters
@@ -158,25 +214,15 @@ class Ancestral(Sampler):
         super().__post_init__()
         one_of("variance", self.variance, VARIANCES)
 
-    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
-        """Take one step.
-
-        Parameters
-        ----------
-        denoiser, x, at, noise, memory
-            See :meth:`Sampler.step`.
-        """
-        _, beta, posterior = denoiser.forward.schedule.between(*at)
-        xi = self.xi_hat(denoiser, x, at.t)
-        # Around xi_hat at time previous with its own noise level: the posterior mean, written as DDIM's.
-        Delta = float(denoiser.forward.schedule.Delta(at.previous))
-        return _leave(
-            denoiser, x, xi, at, (Delta - posterior, beta if self.variance == "beta" else posterior), noise
-        ), None
+    def variances(self, schedule: NoiseSchedule, at: Step) -> tuple[float, float]:
+        """Around ``xi_hat`` at the noise level of ``p`` less ``beta~``: the posterior mean, written as DDIM's."""
+        _, beta, posterior = schedule.between(*at)
+        kept = float(schedule.Delta(at.previous)) - posterior
+        return kept, beta if self.variance == "beta" else posterior
 
 
 @dataclass(frozen=True)
-class DDIM(Sampler):
+class DDIM(_NoisySampler):
     """``sqrt(abar_p) x0_hat + s sqrt(Delta_p - sigma^2) xi_hat + s sigma z``; Song, Meng & Ermon 2021.
 
     With ``sigma = eta sqrt(beta~)``. ``eta = 1`` is the ancestral sampler with the posterior variance, ``eta = 0``
@@ -198,32 +244,10 @@ class DDIM(Sampler):
         super().__post_init__()
         require(0 <= self.eta <= 1, f"eta = {self.eta}: wanted 0..1")
 
-    def step(self, denoiser: Denoiser, x: Floats, at: Step, noise: Draw, memory: Any = None) -> tuple[Floats, Any]:
-        """Take one step.
-
-        Parameters
-        ----------
-        denoiser, x, at, noise, memory
-            See :meth:`Sampler.step`.
-        """
-        added = self.eta**2 * denoiser.forward.schedule.between(*at)[2]
-        xi = self.xi_hat(denoiser, x, at.t)
-        kept = float(denoiser.forward.schedule.Delta(at.previous)) - added
-        return _leave(denoiser, x, xi, at, (kept, added), noise), None
-
-
-def _leave(denoiser: Denoiser, x: Floats, xi: Floats, at: Step, variances: tuple[float, float], noise: Draw) -> Floats:
-    """``signal_p x0_hat + s sqrt(kept) xi_hat + s sqrt(added) z`` for ``variances = (kept, added)``.
-
-    With x0_hat written out: two passes over the numbers instead of four.
-    """
-    forward, (kept, added) = denoiser.forward, variances
-    shrink = forward.signal(at.previous) / forward.signal(at.t)
-    out = shrink * x
-    out += (forward.noise_scale * np.sqrt(kept) - shrink * forward.noise(at.t)) * xi
-    if added:
-        out += forward.noise_scale * np.sqrt(added) * noise()
-    return out
+    def variances(self, schedule: NoiseSchedule, at: Step) -> tuple[float, float]:
+        """What is added is ``eta^2 beta~``, the rest is kept."""
+        added = self.eta**2 * schedule.between(*at)[2]
+        return float(schedule.Delta(at.previous)) - added, added
 
 
 @dataclass(frozen=True)

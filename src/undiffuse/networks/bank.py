@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
 from undiffuse.diffusion.exact import AxisWiener, GaussianDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.networks.network import Architecture, Autoencoder, Weights
@@ -50,21 +50,34 @@ class MemoryBlock:
         return self._stacked[t - self.first]
 
 
-class _AlongAxes(Denoiser):
+class _AlongAxes(AxisDenoiser):
     """A bank of networks on components, for ``z = x_t U`` with U the principal axes, largest variance first."""
 
     def __init__(self, bank: Bank, linear: AxisWiener) -> None:
         super().__init__(bank.forward, bank.dim)
         self._bank, self._linear = bank, linear
+        self.mean = linear.mean
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Noise estimate along the axes, shape ``(n, dim)``."""
-        parametrisation, net = self._bank.parametrisation(t), self._bank.kept(t)
-        k = net.architecture.width
+        k = self.seen(t)
         out = self._linear.xi_hat(x_t, t)
-        y = x_t[:, :k] - self.forward.signal(t) * self._linear.mean[:k]
-        out[:, :k] += parametrisation.correction(net(y), t)
+        out[:, :k] = self.xi_hat_seen(x_t[:, :k], t)
         return out
+
+    def gain(self, t: int) -> Floats:
+        """Gain of the skip along each axis, shape ``(dim,)``."""
+        return self._linear.gain(t)
+
+    def seen(self, t: int) -> int:
+        """Number of components that the network of time ``t`` works on."""
+        return self._bank.architecture(t).width
+
+    def xi_hat_seen(self, z: Array, t: int) -> Array:
+        """Noise estimate along the axes that the network works on, shape ``(n, components)``."""
+        net, k = self._bank.kept(t), z.shape[1]
+        y = z - self.forward.signal(t) * self.mean[:k]
+        return y * self.gain(t)[:k] + self._bank.parametrisation(t).correction(net(y), t)
 
 
 class Bank(Denoiser):
@@ -152,6 +165,10 @@ class Bank(Denoiser):
         """Iterate over the autoencoders of t = 1..T."""
         return (self[t] for t in range(1, len(self) + 1))
 
+    def architecture(self, t: int) -> Architecture:
+        """Return the architecture of time t's network."""
+        return self._blocks[self._index(t)].architecture
+
     def parametrisation(self, t: int) -> Parametrisation:
         """Return the map from the output of time t's network to the noise (the preconditioning)."""
         return self._parametrisations[self._index(t)]
@@ -163,7 +180,7 @@ class Bank(Denoiser):
         x_t, parametrisation = np.asarray(x_t), self.parametrisation(t)
         return parametrisation.xi_hat(self.kept(t)(parametrisation.inputs(x_t, t)), x_t, t)
 
-    def along_axes(self) -> tuple[Denoiser, Floats] | None:
+    def along_axes(self) -> tuple[AxisDenoiser, Floats] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""
         if any(each.axes is None for each in self._parametrisations) or self.reference is None:
             return None

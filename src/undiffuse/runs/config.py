@@ -30,6 +30,7 @@ from undiffuse.support.settings import Count, Positive, Section, first_mistake
 from undiffuse.support.streams import LARGEST_SEED
 
 EngineName = Literal["auto", "kernel", "torch"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def _known_activation(name: str) -> str:
@@ -119,6 +120,9 @@ class TrainingSection(Section):
         Number of consecutive times in a unit of work.
     engine : {"auto", "kernel", "torch"}
         The fused kernel for small piecewise-linear networks, or torch for any; ``auto`` takes the kernel where it can.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the torch engine's products of matrices; weights, moments, averages and losses are float32 in each. ``auto``
+        takes bfloat16 where the processor multiplies it faster (AVX512_BF16, AMX).
     at_once : int
         Number of independent networks that torch trains side by side.
     targets : {"sample", "posterior"}
@@ -143,6 +147,7 @@ class TrainingSection(Section):
     average: Annotated[float, Field(ge=0, lt=1)] | None = None
     block: Count = 25
     engine: EngineName = "auto"
+    precision: Precision = "float32"
     at_once: Count = 8
     targets: Literal["sample", "posterior"] = "sample"
     blends: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -180,8 +180,8 @@ class Streams:
 class SampleNoise:
     """Standard normal noise for some samples, one generator each.
 
-    Sample ``i`` gets the same numbers for any number of samples and any batch size. Numbers are drawn ahead in slabs,
-    since one call per sample and step would cost more than the step.
+    Sample ``i`` gets the same numbers for any number of samples and any batch size. Numbers are drawn ahead, since one
+    call per sample and step would cost more than the step.
 
     Parameters
     ----------
@@ -191,19 +191,27 @@ class SampleNoise:
         Number of variables.
     """
 
-    _SLAB = 1 << 20  # numbers drawn ahead, over all samples together
+    _AHEAD = 1 << 20  # numbers drawn ahead, over all samples together
 
     def __init__(self, generators: list[np.random.Generator], dim: int) -> None:
-        self._generators = generators
-        self._ahead = max(1, self._SLAB // max(1, len(generators) * dim))
-        self._slab: Floats = np.empty((len(generators), self._ahead, dim))
-        self._used = self._ahead
+        self._generators, self._dim = generators, dim
+        self._ahead: Floats = np.empty((len(generators), max(dim, self._AHEAD // max(1, len(generators)))))
+        self._used = self._ahead.shape[1]
 
     def __call__(self) -> Floats:
         """Return the next ``(n, dim)`` standard normal numbers."""
-        if self._used == self._ahead:
-            for row, generator in zip(self._slab, self._generators, strict=True):
-                generator.standard_normal(out=row)
+        return self.take(self._dim)
+
+    def take(self, count: int) -> Floats:
+        """Return the next ``count`` numbers of each sample, shape ``(n, count)``; at most ``dim``.
+
+        A view, good until the next call.
+        """
+        left = self._ahead.shape[1] - self._used
+        if left < count:
+            self._ahead[:, :left] = self._ahead[:, self._used :].copy()
+            for row, generator in zip(self._ahead, self._generators, strict=True):
+                generator.standard_normal(out=row[left:])
             self._used = 0
-        self._used += 1
-        return self._slab[:, self._used - 1]
+        self._used += count
+        return self._ahead[:, self._used - count : self._used]

@@ -93,7 +93,7 @@ class BlockTrainer:
         self._xi_errors = [XiErrors(reference, x, self._architecture.width) for x in (train, held_out)]
         self._device = device
         self._sweeps = self._training.order == "sweep"
-        self.engine = engines.choose(self._training.engine, self._architecture, device, self._sweeps)
+        self.engine = engines.choose(self._training, self._architecture, device)
         at_once = side_by_side(self._training, self.engine)
         self._upwards = self._training.sweep_from is not None and first > self._training.sweep_from
         times = range(first, last + 1) if self._upwards else range(last, first - 1, -1)
@@ -177,7 +177,7 @@ class BlockTrainer:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Train on one thread inside a ``with`` block, so that rounding is the same in any process."""
-        torch_too = self.engine == "torch" and self._device == "cpu"
+        torch_too = self.engine != "kernel" and self._device == "cpu"
         with one_thread(), one_torch_thread() if torch_too else nullcontext():
             yield
 
@@ -263,7 +263,7 @@ class BlockTrainer:
 
 def side_by_side(training: TrainingSection, engine: str) -> int:
     """How many networks of a block an engine trains at once."""
-    return training.at_once if engine == "torch" and training.order == "independent" else 1
+    return training.at_once if engine != "kernel" and training.order == "independent" else 1
 
 
 def total_passes(config: Config, blocks: Iterable[Block] | None = None) -> int:

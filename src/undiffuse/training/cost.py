@@ -50,7 +50,7 @@ def pass_costs(config: Config, data: Dataset, device: str, on_progress: OnProgre
     for blocks in ranges:
         first, last = blocks[0].first, blocks[-1].last
         training, architecture = config.training_at(last), config.architecture_at(last, data.dim)
-        engine = engines.choose(training.engine, architecture, device, training.order == "sweep")
+        engine = engines.choose(training, architecture, device)
         together = side_by_side(training, engine)
         middle = max(first, (first + last - together + 1) // 2)
         trial = Block(middle, min(last, middle + together - 1))

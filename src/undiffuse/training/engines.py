@@ -3,49 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from undiffuse.kernels import LARGEST_DIM
 from undiffuse.networks.network import Architecture, Weights
-from undiffuse.runs.config import EngineName
+from undiffuse.runs.config import Config, TrainingSection
 from undiffuse.support.arrays import Float32, Floats
-from undiffuse.support.errors import UserError, one_of
+from undiffuse.support.errors import UserError
+from undiffuse.support.processor import multiplies_bfloat16
 from undiffuse.training.state import Engine, TrainingState
 
-ENGINES: tuple[str, ...] = get_args(EngineName)
+LOWER = "torch-bfloat16"
 
 
-def choose(engine: str, architecture: Architecture, device: str, averaging: bool = False) -> str:
+def choose(training: TrainingSection, architecture: Architecture, device: str) -> str:
     """Return the engine to use: the kernel for small piecewise-linear networks on a CPU, torch for the rest.
+
+    Another precision is another engine, ``"torch-bfloat16"``, since it ends in other bits.
 
     Parameters
     ----------
-    engine : {"auto", "kernel", "torch"}
+    training : TrainingSection
+        Its ``engine``, ``precision`` and ``order`` are used.
     architecture : Architecture
     device : {"cpu", "cuda"}
-    averaging : bool
-        Whether a running average of the weights (EMA) is wanted, which the kernel does not keep.
 
     Raises
     ------
     UserError
         If the kernel is asked for and cannot do it.
     """
-    one_of("engine", engine, ENGINES)
     obstacle = ""
     if architecture.width > LARGEST_DIM:
         obstacle = f"networks of {architecture.width} variables (at most {LARGEST_DIM})"
     elif architecture.h.floor is None:
         obstacle = f"{architecture.activation} activations"
-    elif averaging:
+    elif training.order == "sweep":
         obstacle = "weight averages (order 'sweep')"
     elif device != "cpu":
         obstacle = f"device {device}"
-    if engine == "kernel" and obstacle:
+    if training.engine == "kernel" and obstacle:
         raise UserError(f"engine 'kernel' does not do {obstacle}; use 'torch' or 'auto'")
-    return "torch" if obstacle or engine == "torch" else "kernel"
+    if not obstacle and training.engine != "torch":
+        return "kernel"
+    lower = training.precision == "bfloat16" or (training.precision == "auto" and multiplies_bfloat16())
+    return LOWER if lower else "torch"
+
+
+def settled(config: Config, engine: str) -> Config:
+    """Return the configuration with the precision that this engine has, for workers whose processors have another.
+
+    Parameters
+    ----------
+    config : Config
+    engine : str
+        Of the whole training.
+    """
+    precision = "bfloat16" if LOWER in engine else "float32"
+    return config.model_copy(update={"training": config.training.model_copy(update={"precision": precision})})
 
 
 def build(
@@ -55,7 +72,7 @@ def build(
 
     Parameters
     ----------
-    engine : {"kernel", "torch"}
+    engine : {"kernel", "torch", "torch-bfloat16"}
         As :func:`choose` returns it.
     architecture : Architecture
     states : list of TrainingState
@@ -64,10 +81,10 @@ def build(
     average : float
         Share of the running average (EMA) kept at each step; used where the states have one.
     """
-    if engine == "torch":
+    if engine != "kernel":
         from undiffuse.training.torch_engine import TorchEngine
 
-        return TorchEngine(architecture, states, device, average)
+        return TorchEngine(architecture, states, device, average, lower=engine == LOWER)
     return KernelEngine(architecture, states)
 
 

@@ -68,11 +68,10 @@ class Execution:
         UserError
             If the device is not there or the engine cannot do what is asked.
         """
-        averaging = config.training.order == "sweep"
         architectures = [config.architecture_at(t, dim) for t in {1, *(part.first for part in config.times)}]
 
         def chosen(device: str) -> set[str]:
-            return {engines.choose(config.training.engine, a, device, averaging) for a in architectures}
+            return {engines.choose(config.training, a, device) for a in architectures}
 
         device: str = self.device
         if device == "auto":
@@ -81,7 +80,13 @@ class Execution:
             device = "cuda" if wanted and _has_gpu() else "cpu"
         elif device == "cuda" and not self.backend.elsewhere and not _has_gpu():
             raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
-        return device, "+".join(sorted(chosen(device)))
+        engine = "+".join(sorted(chosen(device)))
+        if config.training.precision == "bfloat16" and engine == "kernel":
+            raise UserError(
+                "training.precision = 'bfloat16' is of matrix products, and networks as small as these are trained by "
+                "the fused kernel: leave it out, or set training.engine = 'torch'"
+            )
+        return device, engine
 
     def processes(self, blocks: int, device: str) -> int:
         """Return the number of worker processes of this machine for so many blocks on a device."""

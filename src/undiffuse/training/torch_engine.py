@@ -27,12 +27,20 @@ class TorchEngine:
         ``"cpu"`` or ``"cuda"``.
     average : float
         Share of the running average (EMA) kept at each step; used where the states have one.
+    lower : bool
+        Whether products of matrices are made in bfloat16, with their sums in float32. Weights, moments, averages,
+        losses and :meth:`outputs` are float32 all the same.
     """
 
     _AVERAGE_EVERY = 4  # steps between updates of the average, which moves far more slowly
 
     def __init__(
-        self, architecture: Architecture, states: list[TrainingState], device: str = "cpu", average: float = 0.0
+        self,
+        architecture: Architecture,
+        states: list[TrainingState],
+        device: str = "cpu",
+        average: float = 0.0,
+        lower: bool = False,
     ) -> None:
         self._architecture = architecture
         self._device = torch.device(device)
@@ -50,6 +58,7 @@ class TorchEngine:
             }
         averages = [s.average for s in states if s.average is not None]
         self._average = {name: self._stack([getattr(a, name) for a in averages]) for name in self._names if averages}
+        self._products = torch.bfloat16 if lower else torch.float32
         self._step, self._kept = states[0].step, average**self._AVERAGE_EVERY
 
     def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
@@ -60,7 +69,7 @@ class TorchEngine:
         x, y, batch, rates, weights
             See :meth:`~undiffuse.training.state.Engine.run_pass`.
         """
-        inputs, targets = self._tensor(x), self._tensor(y)
+        inputs, targets = self._tensor(x).to(self._products), self._tensor(y)
         factors = torch.tensor(weights, dtype=torch.float32, device=self._device)[:, None, None]
         total = torch.zeros(len(x), dtype=torch.float64, device=self._device)
         for start, rate in zip(range(0, x.shape[1], batch), rates, strict=True):
@@ -77,54 +86,56 @@ class TorchEngine:
 
     def outputs(self, x: Float32) -> Float32:
         """See :class:`~undiffuse.training.state.Engine`."""
-        out: Float32 = self._forward(self._tensor(x))[1].cpu().numpy()
+        out: Float32 = self._forward(self._tensor(x), self._whole())[1].cpu().numpy()
         return out
 
     def states(self) -> list[TrainingState]:
         """See :class:`~undiffuse.training.state.Engine`."""
         moments = {name: self._adam.state[parameter] for name, parameter in self._parameters.items()}
         first, second = ({name: m[key] for name, m in moments.items()} for key in ("exp_avg", "exp_avg_sq"))
-        weights = self._unstack({**self._parameters, "A": self._decoder()})
+        weights = self._unstack(self._whole())
         if self._tied:
             # The decoder is the encoder's transpose and has no moments of its own.
-            first["A"] = second["A"] = torch.zeros_like(self._decoder())
+            first["A"] = second["A"] = torch.zeros_like(self._whole()["A"])
         averages: list[Weights | None] = [None] * len(weights)
         if self._average:
-            averages = list(self._unstack({**self._average, "A": self._decoder(self._average)}))
+            averages = list(self._unstack(self._whole(self._average)))
         parts = zip(weights, self._unstack(first), self._unstack(second), averages, strict=True)
         return [TrainingState(w, m, v, self._step, average) for w, m, v, average in parts]
 
     # -- mathematics ------------------------------------------------------------------------------------------
 
-    def _decoder(self, weights: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
-        """``A``, shape ``(times, dim, hidden)``, of these weights or of the present ones."""
+    def _whole(self, weights: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+        """All four arrays of these weights or of the present ones, ``A`` of shape ``(times, dim, hidden)``."""
         weights = weights or self._parameters
-        return weights["W"].mT * self._signs if self._tied else weights["A"]
+        return {**weights, "A": weights["W"].mT * self._signs} if self._tied else weights
 
-    def _forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _forward(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden activities and outputs."""
-        p = self._parameters
         h = torch.baddbmm(p["b_h"][:, None], x, p["W"].mT)
         h = self._architecture.h.of_tensor(h)
-        return h, torch.baddbmm(p["b_r"][:, None], h, self._decoder().mT)
+        return h, torch.baddbmm(p["b_r"][:, None], h, p["A"].mT)
 
     def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
         """Set every parameter's gradient of ``factor * mean |r(x) - y|^2``; return the residual."""
-        p = self._parameters
-        h, out = self._forward(x)
-        residual = out.sub_(y)
+        p = {name: whole.to(self._products) for name, whole in self._whole().items()}
+        h, out = self._forward(x, p)
+        residual = out.float().sub_(y)
         g = residual * (2 * factors / x.shape[1])
-        g_A = torch.bmm(g.mT, h)
-        g_u = torch.bmm(g, self._decoder())
+        g_r, g = g.sum(dim=1), g.to(self._products)
+        g_A = torch.bmm(g.mT, h).float()
+        g_u = torch.bmm(g, p["A"])
         slope = self._architecture.h.slope(h)
         if slope is not None:
             g_u.mul_(slope)
-        g_W = torch.bmm(g_u.mT, x)
+        g_W = torch.bmm(g_u.mT, x).float()
+        parameters = self._parameters
         if self._tied:
             g_W += (g_A * self._signs).mT
         else:
-            p["A"].grad = g_A
-        p["W"].grad, p["b_h"].grad, p["b_r"].grad = g_W, g_u.sum(dim=1), g.sum(dim=1)
+            parameters["A"].grad = g_A
+        parameters["W"].grad, parameters["b_r"].grad = g_W, g_r
+        parameters["b_h"].grad = g_u.sum(dim=1, dtype=torch.float32)
         return residual
 
     # -- between numpy and torch ------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from undiffuse.support.interrupts import stopping_softly
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
+from undiffuse.training import engines
 from undiffuse.training.blocks import IN_MEMORY, total_passes, weight_bytes
 from undiffuse.training.cost import planned
 from undiffuse.training.doubts import doubt_data, doubt_errors
@@ -150,7 +151,7 @@ class _Training:
     def of(self, todo: list[int]) -> Iterator[tuple[Job, Arrays]]:
         """Train the blocks of these indices and yield each as it is done."""
         blocks = self.config.blocks()
-        device, _ = self.execution.resolve(self.config, self.data.dim)
+        device, engine = self.execution.resolve(self.config, self.data.dim)
         total = total_passes(self.config)
         # Blocks done before count as done, all of them.
         left = total_passes(self.config, [blocks[i] for i in todo])
@@ -158,7 +159,7 @@ class _Training:
             if not todo:
                 return
             scratch.fill(self.data.train, self.data.held_out, self.reference, len(blocks))
-            jobs = [self._job(i, scratch, device) for i in reversed(todo)]
+            jobs = [self._job(i, scratch, device, engine) for i in reversed(todo)]
             soft = nullcontext() if self.run is None else stopping_softly(scratch.ask_to_stop)
             with soft, self._pulse(total - left) as beat, self.execution.executor(len(todo), device) as executor:
 
@@ -203,7 +204,7 @@ class _Training:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def _job(self, index: int, scratch: Scratch, device: str) -> Job:
+    def _job(self, index: int, scratch: Scratch, device: str, engine: str) -> Job:
         before = [self.config.block_before(i) for i in range(len(self.config.blocks()))]
         after = before[index]
         link = Link(
@@ -214,7 +215,7 @@ class _Training:
         return Job(
             index=index,
             block=self.config.blocks()[index],
-            config=self.config,
+            config=engines.settled(self.config, engine),
             scratch=scratch,
             device=device,
             run_path=None if self.run is None else str(self.run.path.absolute()),

@@ -1,0 +1,188 @@
+"""Chains that leap: steps at which a variable is linear are taken at once, and exactly.
+
+Where no network sees a variable, a step ``x_p = p x_t + q xi_hat + r z`` is ``a x_t + b + r z`` in it, with
+``a = p + q gain`` and ``b = -q gain sqrt(alpha_bar) mean`` known beforehand. Two such steps make one:
+
+    a <- a' a,   b <- a' b + b',   r^2 <- a'^2 r^2 + r'^2
+
+so that a single normal number stands for the noise of all of them. The law of the samples is that of the chain that
+takes every step. Denoisers that are linear throughout get to t = 0 in one leap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
+from undiffuse.diffusion.samplers import Coefficients, Sampler, Step
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError
+from undiffuse.support.streams import SampleNoise
+from undiffuse.support.threads import PartThreads
+
+
+@dataclass(frozen=True)
+class Leap:
+    """``x_i <- a_i x_i + b_i + r_i z_i`` for some of the variables.
+
+    Attributes
+    ----------
+    columns : slice
+        Which ones.
+    a, b, r : (columns,) arrays
+    """
+
+    columns: slice
+    a: Floats
+    b: Floats
+    r: Floats
+
+    def take(self, x: Floats, noise: SampleNoise) -> None:
+        """Take samples ``(n, dim)`` through it, in place."""
+        there = x[:, self.columns]
+        there *= self.a
+        there += self.b
+        there += self.r * noise.take(there.shape[1])
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive steps at which the same leading variables are seen, and the leaps that bring these up to date.
+
+    Attributes
+    ----------
+    leaps : list of Leap
+    seen : int
+    steps : list of (Step, Coefficients)
+    """
+
+    leaps: list[Leap]
+    seen: int
+    steps: list[tuple[Step, Coefficients]]
+
+
+@dataclass
+class _Part:
+    """Some of the samples: all their variables, those of them that are seen, and their noise."""
+
+    x: Floats
+    noise: SampleNoise
+    seen: Floats
+
+
+class LeapingChain:
+    """A chain from pure noise to data, cut into stretches; the last is where all variables arrive at t = 0.
+
+    Parameters
+    ----------
+    denoiser : AxisDenoiser
+    steps : list of (Step, Coefficients)
+        From T down to 0.
+    """
+
+    def __init__(self, denoiser: AxisDenoiser, steps: list[tuple[Step, Coefficients]]) -> None:
+        self._denoiser, self._steps = denoiser, steps
+        seen = [denoiser.seen(at.t) for at, _ in steps]
+        changes = [i for i in range(1, len(seen)) if seen[i] != seen[i - 1]]
+        edges = sorted({0, *seen, denoiser.dim})
+        reached: dict[int, int | None] = dict.fromkeys(
+            edges[:-1]
+        )  # steps that the variables from each edge on have made
+        self._stretches = []
+        for start, end in pairwise([0, *changes, len(seen), len(seen)]):
+            width = seen[start] if start < len(seen) else denoiser.dim
+            leaps = []
+            for low, high in pairwise(edges):
+                if high <= width:
+                    done = reached[low]
+                    if done is None or done < start:
+                        leaps.append(self._leap(slice(low, high), done, start))
+                    reached[low] = end
+            self._stretches.append(Stretch(leaps, width, steps[start:end]))
+
+    @classmethod
+    def of(cls, denoiser: Denoiser, sampler: Sampler, times: Sequence[int]) -> LeapingChain | None:
+        """Make one of the times visited, or None: the denoiser has no axes, or the steps are not of that form.
+
+        Parameters
+        ----------
+        denoiser : Denoiser
+        sampler : Sampler
+        times : sequence of int
+            From T down to 0.
+        """
+        if not isinstance(denoiser, AxisDenoiser) or sampler.clip is not None:
+            return None
+        steps = []
+        for at in map(Step._make, pairwise(times)):
+            found = sampler.coefficients(denoiser.forward, at)
+            if found is None:
+                return None
+            steps.append((at, found))
+        return cls(denoiser, steps)
+
+    def _leap(self, columns: slice, first: int | None, last: int) -> Leap:
+        """Steps ``first`` to ``last`` in one; with ``first`` None from the start, of variables without numbers yet."""
+        mean = self._denoiser.mean[columns]
+        a, b, r2 = np.ones(mean.shape), np.zeros(mean.shape), np.zeros(mean.shape)
+        if first is None:
+            a, r2 = 0 * a, r2 + self._denoiser.forward.noise_scale**2
+        for at, (p, q, r) in self._steps[first or 0 : last]:
+            gain = self._denoiser.gain(at.t)[columns]
+            factor = p + q * gain
+            a, r2 = factor * a, factor**2 * r2 + r**2
+            b = factor * b - q * gain * self._denoiser.forward.signal(at.t) * mean
+        return Leap(columns, a, b, np.sqrt(r2))
+
+    def walk(self, out: Floats, parts: Sequence[tuple[slice, SampleNoise]]) -> Iterator[int]:
+        """Fill ``out`` with samples along the axes, yielding the time that is reached after each step.
+
+        Parameters
+        ----------
+        out : (n, dim)
+            Complete once all times are visited.
+        parts : sequence of (slice, SampleNoise)
+            Rows that are shared out among threads, and their noise.
+
+        Raises
+        ------
+        UserError
+            If a number becomes infinite.
+        """
+        out[...] = 0.0  # what has no number yet is multiplied by a = 0
+        own = [_Part(out[rows], noise, out[rows, :0]) for rows, noise in parts]
+
+        def begin(stretch: Stretch, part: _Part) -> bool:
+            for leap in stretch.leaps:
+                leap.take(part.x, part.noise)
+            part.seen = part.x[:, : stretch.seen].copy()
+            return bool(np.isfinite(part.seen).all())
+
+        def step(at: Step, coefficients: Coefficients, part: _Part) -> bool:
+            xi = self._denoiser.xi_hat_seen(part.seen, at.t)
+            part.seen = coefficients(part.seen, xi, partial(part.noise.take, part.seen.shape[1]))
+            return bool(np.isfinite(part.seen).all())
+
+        def end(part: _Part) -> None:
+            part.x[:, : part.seen.shape[1]] = part.seen
+
+        with PartThreads(len(parts)) as threads:
+            at = self._steps[0][0]
+            for stretch in self._stretches:
+                if not all(threads.map(partial(begin, stretch), own)):
+                    raise left_the_numbers(at)
+                for at, coefficients in stretch.steps:
+                    if stretch.seen and not all(threads.map(partial(step, at, coefficients), own)):
+                        raise left_the_numbers(at)
+                    yield at.previous
+                threads.map(end, own)
+
+
+def left_the_numbers(at: Step) -> UserError:
+    """What is said of a chain that became infinite."""
+    return UserError(f"the reverse process left the finite numbers between t = {at.t} and t = {at.previous}")
