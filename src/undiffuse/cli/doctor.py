@@ -19,7 +19,8 @@ def doctor(settings: examination.Settings = examination.Settings(), *, json: Jso
         ["python", f"{found.python} on {found.system}"],
         ["cores", cores + load],
         ["memory", f"{in_bytes(found.memory)}, {in_bytes(found.memory_free)} of them free"],
-        ["instructions", f"{found.processor}: {', '.join(found.instructions) or 'none that matter here'}"],
+        ["instructions", f"{found.processor}: {_instructions(found)}"],
+        ["bfloat16", "products of training are in bfloat16 where a recipe allows it" if found.bfloat16 else "no"],
         *(["threads", f"{' '.join(filter(None, (b.name, b.version)))}: {b.threads} ({b.file})"] for b in found.blas),
         ["torch", f"built for {found.torch_build}; {_gpus(found) or 'no GPU'}"],
         *(["disk", f"{in_bytes(disk.free)} free for {what} in {disk.folder}"] for what, disk in found.disks.items()),
@@ -31,6 +32,12 @@ def doctor(settings: examination.Settings = examination.Settings(), *, json: Jso
     lines: list[Part] = [Table(["", ""], rows, words=(0, 1))]
     lines += [f"warning: {each}" for each in found.warnings] or ["nothing here will hurt"]
     answer(found, json, lines)
+
+
+def _instructions(found: examination.Result) -> str:
+    if found.instructions is None:
+        return "the system does not say"
+    return ", ".join(found.instructions) or "none that matter here"
 
 
 def _gpus(found: examination.Result) -> str:

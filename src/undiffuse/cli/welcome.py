@@ -8,8 +8,8 @@ from importlib.metadata import version
 def welcome() -> str:
     """Return the lines."""
     return f"""\
-undiffuse {version("undiffuse")}: diffusion models to be read all
-the way down. To begin with, one of
+undiffuse {version("undiffuse")}: diffusion models, read all the
+way down. To begin with, one of
 
   undiffuse run spiral-2pi-best   a minute or two
   undiffuse run mnist-01-quick    digits, 3 minutes

@@ -18,6 +18,7 @@ from cyclopts import Parameter
 from undiffuse.support import machine, results
 from undiffuse.support.errors import require
 from undiffuse.support.files import in_bytes
+from undiffuse.support.processor import instruction_sets, multiplies_bfloat16
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.threads import cores
 
@@ -25,6 +26,14 @@ LIBRARIES = ("numpy", "scipy", "numba", "torch", "scikit-learn", "matplotlib", "
 LITTLE_MEMORY = 2_000_000_000  # bytes; a spiral takes 400 MB, digits 1.8 GB with two workers
 LITTLE_DISK = 2_000_000_000  # bytes; the weights of a laptop run on digits are 1.4 GB
 _DEVELOPERS = "dev"  # extra that users have no need of
+# As Linux names them, from narrow to wide.
+_INSTRUCTIONS = {
+    "asimd": "NEON",
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX512_BF16",
+    "amx_bf16": "AMX",
+}
 _EXTRA = re.compile(r"^([A-Za-z0-9._-]+).*;\s*extra\s*==\s*['\"](\w+)['\"]")
 
 
@@ -115,8 +124,10 @@ class Result(results.Result):
     memory, memory_free : int
         Bytes; of the container where it has a limit of its own.
     blas : tuple of Blas
-    instructions : tuple of str
-        Instruction sets that matter here.
+    instructions : tuple of str or None
+        Instruction sets that matter here; None where the system does not say which there are.
+    bfloat16 : bool
+        Whether the processor multiplies matrices in bfloat16 faster than in float32, which training then does.
     torch_build : str
         "cpu", or the version of CUDA or ROCm that torch was built for.
     gpus : tuple of Gpu
@@ -138,7 +149,8 @@ class Result(results.Result):
     memory: int
     memory_free: int
     blas: tuple[Blas, ...]
-    instructions: tuple[str, ...]
+    instructions: tuple[str, ...] | None
+    bfloat16: bool
     torch_build: str
     gpus: tuple[Gpu, ...]
     disks: Mapping[str, Disk]
@@ -172,7 +184,8 @@ def run(settings: Settings = Settings(), on_progress: OnProgress = silent) -> Re
         memory=limit or memory.total,
         memory_free=min(memory.available, limit or memory.available),
         blas=blas,
-        instructions=machine.instruction_sets(),
+        instructions=_instructions(),
+        bfloat16=multiplies_bfloat16(),
         torch_build=build,
         gpus=gpus,
         disks={
@@ -226,7 +239,7 @@ def troubles(found: Result, environment: Mapping[str, str]) -> list[str]:
         if disk.free < LITTLE_DISK:
             helps = "set TMPDIR to a larger disk" if what == "temporary" else "keep runs on another, with --out"
             said.append(f"{in_bytes(disk.free)} free in {disk.folder}: {helps}")
-    if found.processor in ("x86_64", "AMD64") and "AVX2" not in found.instructions:
+    if found.instructions is not None and found.processor == "x86_64" and "AVX2" not in found.instructions:
         said.append("no AVX2: kernels fall back to narrower instructions, and spirals take several times as long")
     if found.torch_build != "cpu" and not found.gpus:
         said.append(f"torch is built for a GPU ({found.torch_build}) and sees none; all work is done by the processor")
@@ -253,6 +266,11 @@ def _loaded_libraries() -> tuple[tuple[Blas, ...], str, tuple[Gpu, ...]]:
             gpus.append(Gpu(properties.name, properties.total_memory, torch.cuda.is_bf16_supported()))
     build = torch.version.cuda or torch.version.hip
     return tuple(Blas(*each) for each in sorted(pools)), f"CUDA {build}" if build else "cpu", tuple(gpus)
+
+
+def _instructions() -> tuple[str, ...] | None:
+    there = instruction_sets()
+    return tuple(name for flag, name in _INSTRUCTIONS.items() if flag in there) if there else None
 
 
 def _processor() -> str:

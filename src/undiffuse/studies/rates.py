@@ -23,7 +23,7 @@ def of_step(denoiser: Denoiser, n: int) -> float:
 
 
 def of_samples(denoiser: Denoiser, n: int, steps: int | None) -> float:
-    """Seconds of drawing ``n`` samples in so many steps, all of them by default."""
+    """Seconds of drawing ``n`` samples in so many steps, all by default, if the chain leaps over none of them."""
     return of_step(denoiser, n) * (steps or denoiser.forward.T)
 
 

@@ -115,7 +115,9 @@ def cost(opened: OpenRun, n: int, sampler: Sampler) -> Cost:
     """What ``n`` samples will take."""
     steps = sampler.steps or opened.config.diffusion.T
     seconds = rates.of_samples(opened.model, n, steps)
-    return Cost(seconds, f"{n} samples in {steps} steps", "a smaller -n, or --sampler dpmpp-2m --steps 50")
+    return Cost(
+        seconds, f"{n} samples in {steps} steps", "a smaller -n, or --sampler dpmpp-2m --steps 50", at_most=True
+    )
 
 
 def _write_table(path: Path, opened: OpenRun, x: Floats) -> Path:

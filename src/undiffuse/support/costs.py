@@ -25,16 +25,19 @@ class Cost:
         The work, counted.
     smaller : str
         Options that make it smaller.
+    at_most : bool
+        Whether parts of the work may turn out to be less than what was measured.
     """
 
     seconds: float
     what: str
     smaller: str = ""
+    at_most: bool = False
 
     def line(self) -> str:
         """Return it as a sentence."""
         how = f"; sooner with {self.smaller}" if self.smaller and self.seconds > LONG else ""
-        return f"{self.what}: about {duration(self.seconds)}{how}"
+        return f"{self.what}: {'at most ' if self.at_most else ''}about {duration(self.seconds)}{how}"
 
 
 OnCost = Callable[[Cost], None]

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores, memory, instruction sets."""
+"""What this process may use of the machine: cores, memory, load."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from pathlib import Path
 
 from undiffuse.support.threads import cores
 
-# Names of llvm, which the kernels are compiled with, in the order from narrow to wide.
-INSTRUCTIONS = {
-    "avx2": "AVX2",
-    "avx512f": "AVX-512",
-    "avx512bf16": "AVX512_BF16",
-    "amx-bf16": "AMX",
-    "neon": "NEON",
-}
 _CGROUP = Path("/sys/fs/cgroup")
 _FILES = ("memory.max", "memory/memory.limit_in_bytes")  # of versions 2 and 1
 
@@ -38,14 +30,6 @@ def memory_limit(root: Path = _CGROUP) -> int | None:
         if text.isdigit() and int(text) < psutil.virtual_memory().total:
             return int(text)
     return None
-
-
-def instruction_sets() -> tuple[str, ...]:
-    """Names of those instruction sets that matter here and that the processor has."""
-    from llvmlite import binding
-
-    features = binding.get_host_cpu_features()
-    return tuple(name for key, name in INSTRUCTIONS.items() if features.get(key))
 
 
 def load() -> float | None:
