@@ -11,16 +11,16 @@ def welcome() -> str:
 undiffuse {version("undiffuse")}: diffusion models, read all the
 way down. To begin with, one of
 
-  undiffuse run spiral-2pi-best   a minute or two
-  undiffuse run mnist-01-quick    digits, 3 minutes
-  undiffuse run mine.csv          your own data
+  undiffuse run spiral-2pi-best  a minute or two
+  undiffuse run mnist-01-quick   digits, 3 minutes
+  undiffuse run mine.csv         your own data
 
 Each makes a folder, runs/NAME, with report.html
 to open in a browser; a glance in the terminal:
 
   undiffuse show runs/spiral-2pi-best
 
-What else there is, and if this machine will do:
+What else there is, and if this machine does:
 
   undiffuse presets
   undiffuse doctor

@@ -18,7 +18,7 @@ from undiffuse.support.costs import seconds_of
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.streams import Purpose, stream
-from undiffuse.support.threads import cores
+from undiffuse.support.threads import cores, one_thread
 
 if TYPE_CHECKING:  # it loads torch, which only images need
     from undiffuse.metrics.classifiers import Classifiers
@@ -111,7 +111,7 @@ def _compared(how: Evaluation, samples: Floats) -> dict[str, Comparison]:
             found[-1]["memorised"] = memorised_share(reference, data.train)  # the other set is of training data
         return found
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with one_thread(), ThreadPoolExecutor(_THREADS) as pool:
         results = []
         for found in pool.map(compare, range(replicates)):
             results.append(found)

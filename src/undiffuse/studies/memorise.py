@@ -169,7 +169,7 @@ class Result(results.Result):
 def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Train twins for every number of training points and hidden units; progress counts pairs.
 
-    ``on_cost`` is told before what that will take, from a few passes of the largest twin.
+    ``on_cost`` is told before what that will take, from a few passes over a set of each size.
 
     Raises
     ------
@@ -202,7 +202,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         for replicate in range(settings.seeds)
     ]
     if on_cost is not None and not backend.elsewhere:
-        on_cost(_cost(_adapted(config, len(x), max(sizes), max(widths)), x[: max(sizes)], total, settings.workers))
+        configs = {(n, width): _adapted(config, len(x), n, width) for n, width in kinds}
+        on_cost(_cost(configs, x, settings))
     pairs = backend.map(_pair, calls, settings.workers, on_progress)
     found = [
         _summed_up(n, width, pairs[k * settings.seeds : (k + 1) * settings.seeds]) for k, (n, width) in enumerate(kinds)
@@ -211,14 +212,18 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     return Result(settings.preset, samples, settings.seed, tuple(found), powers)
 
 
-def _cost(config: Config, x: Floats, pairs: int, workers: int | None) -> Cost:
-    """What pairs of twins will take if each takes what those of the largest set do."""
-    kept = len(x) - max(1, round(_HELD_OUT * len(x)))
-    half = Dataset(x[:kept], x[kept:])
-    device, _ = Execution("auto").resolve(config, half.dim)
-    several = processes(workers, 2 * pairs)
-    seconds = 2 * pairs * training_seconds(config, pass_costs(config, half, device), 1) / several
+def _cost(configs: Mapping[tuple[int, int], Config], x: Floats, settings: Settings) -> Cost:
+    """What the trainings will take, from a few passes over a set of each size."""
+    one_of_each = 0.0
+    for (n, _), config in configs.items():
+        kept = n - max(1, round(_HELD_OUT * n))
+        half = Dataset(x[:kept], x[kept:n])
+        device, _ = Execution("auto").resolve(config, half.dim)
+        one_of_each += training_seconds(config, pass_costs(config, half, device), 1)
+    pairs = len(configs) * settings.seeds
+    several = processes(settings.workers, pairs) if pairs > 1 else processes(settings.workers, 2)
     work = f"training {pairs} pair{'s' if pairs > 1 else ''} of twins on {several} workers"
+    seconds = 2 * settings.seeds * one_of_each / several
     return Cost(seconds, work, "fewer -n, --seeds or --set training.epochs=5")
 
 
