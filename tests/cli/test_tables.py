@@ -45,6 +45,13 @@ def test_a_terminal_too_narrow_for_a_table_gets_a_list(monkeypatch):
     ]
 
 
+def test_numbers_are_never_cut(monkeypatch):
+    """A column of numbers with blanks in them is as wide as they are, or the table is a list."""
+    table = Table(["", "samples", "floor"], [["w2", "0.3560 +- 0.0120", "0.3670 +- 0.0111"]])
+    for width in range(30, 60):
+        assert "0.3560 +- 0.0120" in "\n".join(shown(monkeypatch, table, width))
+
+
 @given(st.lists(st.lists(st.text("ab[/]:é", max_size=9), min_size=3, max_size=3), min_size=1, max_size=4))
 def test_cells_are_printed_as_they_are(rows):
     """Nothing in them is taken for markup or an emoji, and columns begin where their heads do."""

@@ -61,7 +61,7 @@ class Table:
                 Text(name),
                 justify="left" if words else "right",
                 no_wrap=k == 0 or not words,
-                min_width=min(longest, _NARROWEST) if words and k else None,
+                min_width=min(longest, _NARROWEST) if words and k else max(longest, len(name)),
                 overflow="fold",
             )
         for row in self.rows:
