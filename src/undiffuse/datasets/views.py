@@ -18,6 +18,7 @@ Kind = Literal["histogram", "points", "images", "curves"]
 Range = tuple[float, float]
 _SMALLEST_SIDE = 4  # pixels of what is taken for an image because its number of columns is a square
 _IMAGES = 400  # at most, of a view
+_LARGEST = 1e150
 _ROWS = 20_000  # that principal axes are found from
 _TAIL = 0.002  # share of the rows that may lie outside a view on either side
 
@@ -79,13 +80,17 @@ def look(
     Raises
     ------
     UserError
-        If there is no row without missing values, or sets have different columns.
+        If there is no row without missing values, numbers are too large to be squared, or sets have different columns.
     """
     whole = {title: x[~np.isnan(x).any(axis=1)] for title, x in sets.items()}
     first = next(iter(whole.values()))
     dim = first.shape[1]
     for title, x in whole.items():
         require(x.size > 0, f"{title}: every row has a missing value")
+        largest = float(np.abs(x).max())
+        require(
+            largest < _LARGEST, f"{title} holds numbers up to {largest:.3g}, whose squares are infinite: divide them"
+        )
         require(x.shape[1] == dim, f"{title} has {x.shape[1]} columns, wanted {dim}")
     side = math.isqrt(dim)
     if shape is None and square and not names and side >= _SMALLEST_SIDE and side * side == dim:

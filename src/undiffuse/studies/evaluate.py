@@ -126,7 +126,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     seconds = (1.0, 1.0, 1.0)
     if on_cost is not None:
         steps = sampler.steps or opened.config.diffusion.T
-        seconds = (rates.of_samples(opened.model, size * count, steps), evaluation.seconds(size), _of_bounds(opened))
+        seconds = (rates.of_samples(opened.model, size * count, sampler), evaluation.seconds(size), _of_bounds(opened))
         work = f"{count} sets of {size} samples in {steps} steps, their distances, and the bound"
         on_cost(Cost(sum(seconds), work, "smaller --replicates or --samples", at_most=True))
     sampling, measuring, bounding = stages(on_progress, seconds)

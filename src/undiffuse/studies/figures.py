@@ -99,7 +99,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
 def cost(runs: Sequence[OpenRun]) -> Cost:
     """What the figures of runs will take, most of it walks of what they show."""
     shown = {opened: 100 if _of_images(opened) else _SHOWN for opened in runs}
-    walks = sum(rates.of_samples(opened.model, n, None) for opened, n in shown.items())
+    walks = sum(rates.of_samples(opened.model, n) for opened, n in shown.items())
     seconds = _WALKS * walks + _EACH * sum(each.applies(opened) for opened in runs for each in FIGURES.values())
     return Cost(seconds, f"figures of {len(runs)} run{'s' if len(runs) > 1 else ''}", "fewer runs")
 

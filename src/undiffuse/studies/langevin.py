@@ -113,7 +113,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     forward = ForwardProcess(NoiseSchedule.at_ou_times(np.linspace(0.01, 4, 400)))
     exact = EmpiricalDenoiser(forward, [[-1.0], [1.0]])
     if on_cost is not None:
-        seconds = 2 * rates.of_samples(exact, walkers, None)
+        seconds = 2 * rates.of_samples(exact, walkers)
         on_cost(Cost(seconds, f"{walkers} walkers, {forward.T} steps there and back", "fewer --walkers"))
     rng = stream(settings.seed, Purpose.LANGEVIN)
     taus = [float(forward.schedule.ou_time(t)) for t in _TIMES]

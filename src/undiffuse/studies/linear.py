@@ -105,7 +105,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     model = LinearDenoiser(forward, data.train, seed=settings.seed)
     steps = min(forward.T, STEPS)
     if on_cost is not None:
-        seconds = rates.of_samples(model, n, steps)
+        seconds = rates.of_samples(model, n, Ancestral(steps=steps))
         on_cost(Cost(seconds, f"{n} samples in {steps} steps, each with a fit", "a smaller -n", at_most=True))
     samples = reverse.sample(
         model,

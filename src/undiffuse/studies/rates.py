@@ -8,8 +8,10 @@ from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.exact import EmpiricalDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.reverse import reverse_trajectory
+from undiffuse.diffusion.samplers import Ancestral, Sampler
 from undiffuse.support.arrays import Floats
 from undiffuse.support.costs import seconds_of, step_seconds
+from undiffuse.support.errors import require
 
 _TOGETHER = 4096  # samples that go through the chain together
 _PER_POINT = 6.0  # evaluations of the exact score for each point of critical times, 2026-11-25 on MNIST
@@ -17,14 +19,16 @@ _PER_POINT = 6.0  # evaluations of the exact score for each point of critical ti
 
 def of_step(denoiser: Denoiser, n: int) -> float:
     """Seconds of one reverse step of ``n`` states, measured from t = T."""
+    require(n >= 1, f"n = {n}: wanted at least one")
     rows = min(n, _TOGETHER)
     x = denoiser.forward.noise_scale * np.random.default_rng(0).standard_normal((rows, denoiser.dim))
     return step_seconds(reverse_trajectory(denoiser, x)) * n / rows
 
 
-def of_samples(denoiser: Denoiser, n: int, steps: int | None) -> float:
-    """Seconds of drawing ``n`` samples in so many steps, all by default, if the chain leaps over none of them."""
-    return of_step(denoiser, n) * (steps or denoiser.forward.T)
+def of_samples(denoiser: Denoiser, n: int, sampler: Sampler | None = None) -> float:
+    """Seconds of drawing ``n`` samples if the chain leaps over none of its steps; UserError if these do not fit."""
+    steps = len((sampler or Ancestral()).times(denoiser, denoiser.forward.T)) - 1
+    return of_step(denoiser, n) * steps
 
 
 def of_critical_times(forward: ForwardProcess, training: Floats, points: int, n: int) -> float:

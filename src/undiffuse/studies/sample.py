@@ -114,7 +114,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
 def cost(opened: OpenRun, n: int, sampler: Sampler) -> Cost:
     """What ``n`` samples will take."""
     steps = sampler.steps or opened.config.diffusion.T
-    seconds = rates.of_samples(opened.model, n, steps)
+    seconds = rates.of_samples(opened.model, n, sampler)
     return Cost(
         seconds, f"{n} samples in {steps} steps", "a smaller -n, or --sampler dpmpp-2m --steps 50", at_most=True
     )

@@ -17,6 +17,7 @@ from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Flag, N, 
 from undiffuse.support import results
 from undiffuse.support.backend import LOCAL
 from undiffuse.support.costs import Cost, OnCost
+from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory, check_output, json_bytes, write_json
 from undiffuse.support.progress import OnProgress, silent
 
@@ -111,6 +112,9 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     _ = opened.classifiers  # made and kept in the run before other processes ask for them
     here = backend == LOCAL
     what = replace(settings, run=opened if here else opened.path)
+    require(times[0] >= 1 and times[-1] <= T, f"t = {list(times)}: wanted times in 1..{T}")
+    require(settings.repeats >= 1, f"repeats = {settings.repeats}: wanted at least 1")
+    SamplerOptions(steps=settings.steps).build()
     if on_cost is not None and here:
         on_cost(_cost(opened, settings, times))
     # Denoisers differ in what they cost, so each time is walked with all of them before the next.
