@@ -13,7 +13,7 @@ from undiffuse import datasets
 from undiffuse.datasets import ArrayData, Units
 from undiffuse.datasets.sources import given_rows
 from undiffuse.diffusion import reverse
-from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
+from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser, March
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.inpainting import Inpainting, as_mask, inpaint
 from undiffuse.diffusion.likelihood import Bound, bound
@@ -105,6 +105,10 @@ class Diffusion(Denoiser):
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Potential along the line from ``origin`` to each ``x_t``; see :meth:`undiffuse.Bank.potential`."""
         return self.bank.potential(x_t, t, origin)
+
+    def march(self, times: Sequence[int], coefficients: Floats) -> March | None:
+        """Return what takes samples through consecutive steps at once; see :meth:`undiffuse.Bank.march`."""
+        return self.bank.march(times, coefficients)
 
     def along_axes(self) -> tuple[AxisDenoiser, Floats] | None:
         """Return the bank in principal coordinates, if all its networks work in them."""

@@ -8,7 +8,7 @@ from scipy.stats import ks_2samp
 
 import undiffuse as ud
 from undiffuse import ForwardProcess, NoiseSchedule
-from undiffuse.diffusion.denoiser import AxisDenoiser
+from undiffuse.diffusion.denoiser import AxisDenoiser, Correction
 from undiffuse.diffusion.exact import AxisWiener
 from undiffuse.diffusion.leaps import LeapingChain
 from undiffuse.diffusion.reverse import sample_trajectory
@@ -64,14 +64,18 @@ class Changing(AxisDenoiser):
     def seen(self, t):
         return 0 if t > 50 else 2 if t > 40 else 3 if t > 25 else 1 if t > 15 else 4 if t > 5 else 0
 
-    def xi_hat_seen(self, z, t):
-        k = z.shape[1]
-        y = z - self.forward.signal(t) * self.mean[:k]
-        return y * self.gain(t)[:k] - 0.5 * np.tanh(2 * y.sum(axis=1, keepdims=True))
+    def correction(self, t):
+        def of(z):
+            y = z - self.forward.signal(t) * self.mean[: z.shape[1]]
+            return np.repeat(np.tanh(2 * y.sum(axis=1, keepdims=True)), z.shape[1], axis=1).astype("f4")
+
+        return Correction(-0.5, of)
 
     def xi_hat(self, x_t, t):
-        k = self.seen(t)
-        return np.hstack([self.xi_hat_seen(x_t[:, :k], t), self.linear.xi_hat(x_t, t)[:, k:]])
+        out, k = self.linear.xi_hat(x_t, t), self.seen(t)
+        factor, of = self.correction(t)
+        out[:, :k] += factor * of(x_t[:, :k])
+        return out
 
     def along_axes(self):
         return self, np.eye(5)

@@ -8,13 +8,19 @@ them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from undiffuse.diffusion.forward import ForwardProcess
-from undiffuse.support.arrays import Array, Floats
+from undiffuse.support.arrays import Array, Float32, Floats
 from undiffuse.support.errors import UserError
+
+March = Callable[[Floats, Floats, int], bool]
+"""``march(x, noise, first)`` moves x ``(n, dim)`` in place, with the noise ``(n, m)`` from column ``first`` on.
+
+It tells whether x is finite."""
 
 
 class Denoiser(ABC):
@@ -68,6 +74,18 @@ class Denoiser(ABC):
         """
         return None
 
+    def march(self, times: Sequence[int], coefficients: Floats) -> March | None:
+        """Return what takes samples through consecutive steps at once, where that is cheaper than one by one.
+
+        Parameters
+        ----------
+        times : sequence of int
+            Time that each step starts from.
+        coefficients : (steps, 3)
+            ``(p, q, r)`` of each step ``p x + q xi_hat + r z``.
+        """
+        return None
+
     def score(self, x_t: Array, t: int) -> Array:
         """Score ``grad log q_t(x_t) = -xi_hat/(s sqrt(Delta))``, equation (23) with its last equality corrected."""
         return -self.xi_hat(x_t, t) / self.forward.noise(t)
@@ -87,12 +105,19 @@ class Denoiser(ABC):
         return out
 
 
+class Correction(NamedTuple):
+    """``factor * of(z)``, for the variables ``z`` that are seen, ``(n, seen)``."""
+
+    factor: float
+    of: Callable[[Floats], Float32]
+
+
 class AxisDenoiser(Denoiser):
     """A denoiser along axes of which only the leading ones are seen together, the others being linear one by one.
 
-    The noise in the :meth:`seen` leading variables depends on these alone. In any other it is that of a Gaussian
-    variable, ``xi_hat_i = gain_i (z_i - sqrt(alpha_bar) mean_i)``, so that a chain can leap over all steps at which a
-    variable is not seen: :mod:`undiffuse.diffusion.leaps`.
+    ``xi_hat_i = gain_i (z_i - sqrt(alpha_bar) mean_i)``, and for the :meth:`seen` leading variables a correction that
+    depends on these alone. A chain can leap over all steps at which a variable is not seen:
+    :mod:`undiffuse.diffusion.leaps`.
 
     Attributes
     ----------
@@ -104,15 +129,15 @@ class AxisDenoiser(Denoiser):
 
     @abstractmethod
     def gain(self, t: int) -> Floats:
-        """Gain of each variable that is not seen at time ``t``, shape ``(dim,)``."""
+        """Gain of each variable at time ``t``, shape ``(dim,)``."""
 
     @abstractmethod
     def seen(self, t: int) -> int:
         """Number of leading variables that are seen together at time ``t``."""
 
     @abstractmethod
-    def xi_hat_seen(self, z: Array, t: int) -> Array:
-        """Noise in these variables, shape ``(n, seen)``, from these alone."""
+    def correction(self, t: int) -> Correction:
+        """What is added to the noise in the variables that are seen at time ``t``."""
 
 
 class HasXiHat(Protocol):

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
+from undiffuse.diffusion.denoiser import AxisDenoiser, Correction, Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Array, Arrays, Floats, as_samples
 from undiffuse.support.errors import require
@@ -183,9 +183,9 @@ class AxisWiener(AxisDenoiser):
         """None: all are linear."""
         return 0
 
-    def xi_hat_seen(self, z: Array, t: int) -> Array:
-        """No noise in no variable."""
-        return np.empty_like(z)
+    def correction(self, t: int) -> Correction:
+        """Nothing is added."""
+        return Correction(0.0, lambda z: np.zeros(z.shape, np.float32))
 
 
 class EmpiricalDenoiser(Denoiser):

@@ -11,19 +11,21 @@ takes every step. Denoisers that are linear throughout get to t = 0 in one leap.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
-from undiffuse.diffusion.samplers import Coefficients, Sampler, Step
-from undiffuse.support.arrays import Floats
-from undiffuse.support.errors import UserError
+from undiffuse.diffusion.samplers import Coefficients, Sampler, Step, left_the_numbers
+from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.streams import SampleNoise
-from undiffuse.support.threads import PartThreads
+from undiffuse.support.threads import PartThreads, one_ahead
+
+_TOGETHER = 8  # steps that a thread takes before it waits for the others: their networks are in memory at once
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,16 @@ class _Part:
     seen: Floats
 
 
+class _Move(NamedTuple):
+    """A step of the variables that are seen, ``z <- a z + b + c of(z) + r noise``."""
+
+    a: Floats
+    b: Floats
+    c: float
+    of: Callable[[Floats], Float32]
+    r: float
+
+
 class LeapingChain:
     """A chain from pure noise to data, cut into stretches; the last is where all variables arrive at t = 0.
 
@@ -116,28 +128,34 @@ class LeapingChain:
         times : sequence of int
             From T down to 0.
         """
-        if not isinstance(denoiser, AxisDenoiser) or sampler.clip is not None:
-            return None
-        steps = []
-        for at in map(Step._make, pairwise(times)):
-            found = sampler.coefficients(denoiser.forward, at)
-            if found is None:
-                return None
-            steps.append((at, found))
-        return cls(denoiser, steps)
+        steps = sampler.all_coefficients(denoiser.forward, times)
+        return cls(denoiser, steps) if steps is not None and isinstance(denoiser, AxisDenoiser) else None
 
     def _leap(self, columns: slice, first: int | None, last: int) -> Leap:
         """Steps ``first`` to ``last`` in one; with ``first`` None from the start, of variables without numbers yet."""
-        mean = self._denoiser.mean[columns]
-        a, b, r2 = np.ones(mean.shape), np.zeros(mean.shape), np.zeros(mean.shape)
+        shape = self._denoiser.mean[columns].shape
+        a, b, r2 = np.ones(shape), np.zeros(shape), np.zeros(shape)
         if first is None:
             a, r2 = 0 * a, r2 + self._denoiser.forward.noise_scale**2
-        for at, (p, q, r) in self._steps[first or 0 : last]:
-            gain = self._denoiser.gain(at.t)[columns]
-            factor = p + q * gain
-            a, r2 = factor * a, factor**2 * r2 + r**2
-            b = factor * b - q * gain * self._denoiser.forward.signal(at.t) * mean
+        for at, coefficients in self._steps[first or 0 : last]:
+            factor, offset = self._linear(at, coefficients, columns)
+            a, b, r2 = factor * a, factor * b + offset, factor**2 * r2 + coefficients.r**2
         return Leap(columns, a, b, np.sqrt(r2))
+
+    def _linear(self, at: Step, coefficients: Coefficients, columns: slice) -> tuple[Floats, Floats]:
+        """``(a, b)`` of a step without noise or correction, ``x_p = a x_t + b``."""
+        gain, mean = self._denoiser.gain(at.t)[columns], self._denoiser.mean[columns]
+        p, q, _ = coefficients
+        return p + q * gain, -q * gain * self._denoiser.forward.signal(at.t) * mean
+
+    def _moves(self, seen: int, steps: list[tuple[Step, Coefficients]]) -> list[_Move]:
+        """Make consecutive steps ready for the variables that are seen; none where there are no such."""
+        moves = []
+        for at, coefficients in steps if seen else ():
+            factor, of = self._denoiser.correction(at.t)
+            linear = self._linear(at, coefficients, slice(seen))
+            moves.append(_Move(*linear, coefficients.q * factor, of, coefficients.r))
+        return moves
 
     def walk(self, out: Floats, parts: Sequence[tuple[slice, SampleNoise]]) -> Iterator[int]:
         """Fill ``out`` with samples along the axes, yielding the time that is reached after each step.
@@ -155,6 +173,8 @@ class LeapingChain:
             If a number becomes infinite.
         """
         out[...] = 0.0  # what has no number yet is multiplied by a = 0
+        from undiffuse.kernels import dense
+
         own = [_Part(out[rows], noise, out[rows, :0]) for rows, noise in parts]
 
         def begin(stretch: Stretch, part: _Part) -> bool:
@@ -163,10 +183,13 @@ class LeapingChain:
             part.seen = part.x[:, : stretch.seen].copy()
             return bool(np.isfinite(part.seen).all())
 
-        def step(at: Step, coefficients: Coefficients, part: _Part) -> bool:
-            xi = self._denoiser.xi_hat_seen(part.seen, at.t)
-            part.seen = coefficients(part.seen, xi, partial(part.noise.take, part.seen.shape[1]))
-            return bool(np.isfinite(part.seen).all())
+        def march(moves: list[_Move], part: _Part) -> int:
+            """Take the steps, and tell how many ended in finite numbers."""
+            for i, move in enumerate(moves):
+                noise = part.noise.ahead(part.seen.shape[1]) if move.r else (part.seen, 0)
+                if not dense.advance(part.seen, move.a, move.b, move.c, move.of(part.seen), move.r, *noise):
+                    return i
+            return len(moves)
 
         def end(part: _Part) -> None:
             part.x[:, : part.seen.shape[1]] = part.seen
@@ -176,13 +199,11 @@ class LeapingChain:
             for stretch in self._stretches:
                 if not all(threads.map(partial(begin, stretch), own)):
                     raise left_the_numbers(at)
-                for at, coefficients in stretch.steps:
-                    if stretch.seen and not all(threads.map(partial(step, at, coefficients), own)):
-                        raise left_the_numbers(at)
-                    yield at.previous
+                chunks = [stretch.steps[i : i + _TOGETHER] for i in range(0, len(stretch.steps), _TOGETHER)]
+                for steps, moves in one_ahead(partial(self._moves, stretch.seen), chunks):
+                    done = min(threads.map(partial(march, moves), own))
+                    if done < len(moves):
+                        raise left_the_numbers(steps[done][0])
+                    for at, _ in steps:
+                        yield at.previous
                 threads.map(end, own)
-
-
-def left_the_numbers(at: Step) -> UserError:
-    """What is said of a chain that became infinite."""
-    return UserError(f"the reverse process left the finite numbers between t = {at.t} and t = {at.previous}")

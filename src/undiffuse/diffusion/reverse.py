@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from undiffuse.diffusion.denoiser import Denoiser
-from undiffuse.diffusion.leaps import LeapingChain, left_the_numbers
-from undiffuse.diffusion.samplers import Ancestral, Draw, Sampler, Step
+from undiffuse.diffusion.leaps import LeapingChain
+from undiffuse.diffusion.marches import MarchingChain
+from undiffuse.diffusion.samplers import Ancestral, Draw, Sampler, Step, left_the_numbers
 from undiffuse.support.arrays import Floats, as_samples
 from undiffuse.support.errors import require
 from undiffuse.support.streams import Purpose, SampleNoise, Streams
@@ -25,7 +26,8 @@ from undiffuse.support.threads import PartThreads, one_thread
 
 _BATCH = 4096  # samples that go through the chain together
 _PIECES = 4  # that a batch is cut into for other processes, each of which reads every network
-_PART = 200_000  # array entries of a thread's task: few enough for its cache, enough to pay for the hand-over
+_PART = 392_000  # array entries of a thread's task: few enough for its cache, enough to pay for the hand-over
+_ROWS = 1024  # and no more samples than these, so that small networks are shared out as well
 
 
 class State(NamedTuple):
@@ -60,7 +62,7 @@ def sample(
         :func:`sample_trajectory` takes it: ``Streams(seed)`` along the denoiser's axes, ``Streams(seed, axes="data")``
         along the variables of the data, and so the same for all denoisers.
     on_step : callable
-        Called after each step with the number of samples it moved.
+        Called now and then with the number of samples moved, times the number of times each has been moved to.
     first : int
         Number of the first sample; those of :func:`pieces` have the same bits, made together or apart.
 
@@ -89,6 +91,12 @@ def sample(
     frame = Frame.of(denoiser, sampler.clip is not None)
     leaping = None if isinstance(seed, Streams) else LeapingChain.of(frame.denoiser, sampler, times)
     out = np.empty((n, denoiser.dim))
+    if leaping is None and _streams(seed).turn(frame.axes, denoiser.dim) is None and frame.axes is None:
+        marching = MarchingChain.of(denoiser, sampler, times)
+        if marching is not None:
+            for made in marching.fill(out, _cut(n, denoiser.dim), _streams(seed), first):
+                on_step(made)
+            return out
     for start in range(0, n, _BATCH):
         batch = out[start : start + _BATCH]
         if leaping is None:
@@ -307,7 +315,7 @@ def _cut(n: int, dim: int) -> list[slice]:
 
 
 def _rows(dim: int) -> int:
-    return max(1, _PART // dim)
+    return min(_ROWS, max(1, _PART // dim))
 
 
 def _turned(draw: Draw, turn: Floats | None) -> Draw:

@@ -14,8 +14,9 @@ sampler returns what its next step needs as a *memory*, which is passed to that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -130,6 +131,19 @@ class Sampler(ABC):
         """
         return None
 
+    def all_coefficients(self, forward: ForwardProcess, times: Sequence[int]) -> list[tuple[Step, Coefficients]] | None:
+        """All steps from one time to the next with their coefficients, or None if one has none or is clipped.
+
+        Parameters
+        ----------
+        forward : ForwardProcess
+        times : sequence of int
+            From the last down to 0.
+        """
+        found = [(at, self.coefficients(forward, at)) for at in map(Step._make, pairwise(times))]
+        whole = [(at, each) for at, each in found if each is not None]
+        return whole if len(whole) == len(found) and self.clip is None else None
+
     def times(self, denoiser: Denoiser, start: int) -> list[int]:
         """List the times visited, from ``start`` down to 0."""
         return [*denoiser.forward.schedule.spaced_times(self.steps, start).tolist(), 0]
@@ -148,6 +162,11 @@ class Step(NamedTuple):
 
     t: int
     previous: int
+
+
+def left_the_numbers(at: Step) -> UserError:
+    """What is said of a chain that became infinite."""
+    return UserError(f"the reverse process left the finite numbers between t = {at.t} and t = {at.previous}")
 
 
 class Coefficients(NamedTuple):

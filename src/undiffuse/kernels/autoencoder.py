@@ -113,6 +113,64 @@ def _apply(packed, b_r, floor, x, out, space):
 
 
 @njit(nogil=True, cache=True)
+def march(packed, ends, b_r, floor, M, k, c, r, x, noise, first, space):
+    """Take samples through consecutive steps ``x <- x M + k + c network(x) + r noise``, each with a network of its own.
+
+    A step is taken by all samples before the next one begins, so that its weights stay in cache; the noise of a step
+    without any (``r = 0``) is not used up.
+
+    Parameters
+    ----------
+    packed : float32, flat
+        Networks as :func:`pack` arranges them, one after another.
+    ends : int (steps,)
+        Where each ends.
+    b_r : float32 (steps, dim)
+        Decoder biases.
+    floor : float32
+        Lower limit of the activations.
+    M, k, c, r : float64 (steps, dim, dim), (steps, dim), (steps,), (steps,)
+    x : float64 (n, dim)
+        Moved in place.
+    noise : float64 (n, m)
+    first : int
+        Column of the noise of the first step.
+    space : tuple
+        As long as there are variables.
+
+    Returns
+    -------
+    bool
+        Whether the samples are finite; what became infinite stays so.
+    """
+    dim = len(space)
+    n = len(x)
+    inputs, sums = np.empty(n * dim, np.float32), np.empty((n + GROUP) * dim, np.float32)
+    moved = np.empty(dim)
+    start = 0
+    for step in range(len(ends)):
+        for i in range(n):
+            for d in range(dim):
+                inputs[i * dim + d] = x[i, d]
+        for i in range(0, n, GROUP):
+            _sweep(packed[start : ends[step]], floor, inputs, i, n - 1, sums[i * dim :], space)
+        start = ends[step]
+        for i in range(n):
+            for d in range(dim):
+                moved[d] = k[step, d] + c[step] * (sums[i * dim + d] + b_r[step, d])
+                for e in range(dim):
+                    moved[d] += x[i, e] * M[step, e, d]
+            for d in range(dim):
+                x[i, d] = moved[d]
+        if r[step]:
+            for i in range(n):
+                for d in range(dim):
+                    x[i, d] += r[step] * noise[i, first + d]
+            first += dim
+    return np.isfinite(x).all()
+
+
+@njit(nogil=True, cache=True)
 def training_pass(packed, m, v, b_r, m_r, v_r, tie, signs, floor, x, y, batch, rates, weight, step, space):
     """Make one pass over the data in minibatches: residuals, gradients and Adam updates, fused.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
+from undiffuse.diffusion.denoiser import AxisDenoiser, Correction, Denoiser, March
 from undiffuse.diffusion.exact import AxisWiener, GaussianDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.kernels import LARGEST_DIM
 from undiffuse.networks.network import Architecture, Autoencoder, Weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.support.arrays import Array, Floats, as_samples
@@ -32,7 +34,7 @@ class TrainedBlock(Protocol):
     architecture: Architecture
 
     def at(self, t: int) -> Weights:
-        """Weights of one time; read from disk if they are stored there."""
+        """Weights of one time, which may share memory with the block."""
         ...
 
 
@@ -62,7 +64,8 @@ class _AlongAxes(AxisDenoiser):
         """Noise estimate along the axes, shape ``(n, dim)``."""
         k = self.seen(t)
         out = self._linear.xi_hat(x_t, t)
-        out[:, :k] = self.xi_hat_seen(x_t[:, :k], t)
+        factor, of = self.correction(t)
+        out[:, :k] += factor * of(x_t[:, :k]).astype(np.float64)
         return out
 
     def gain(self, t: int) -> Floats:
@@ -73,11 +76,12 @@ class _AlongAxes(AxisDenoiser):
         """Number of components that the network of time ``t`` works on."""
         return self._bank.architecture(t).width
 
-    def xi_hat_seen(self, z: Array, t: int) -> Array:
-        """Noise estimate along the axes that the network works on, shape ``(n, components)``."""
-        net, k = self._bank.kept(t), z.shape[1]
-        y = z - self.forward.signal(t) * self.mean[:k]
-        return y * self.gain(t)[:k] + self._bank.parametrisation(t).correction(net(y), t)
+    def correction(self, t: int) -> Correction:
+        """What the network adds to the skip along its axes: c_out and its output."""
+        from undiffuse.kernels import dense
+
+        net, centre = self._bank.kept(t), self.forward.signal(t) * self.mean[: self.seen(t)]
+        return Correction(self._bank.parametrisation(t).affine(t)[0], lambda z: net.apply(dense.shifted(z, centre)))
 
 
 class Bank(Denoiser):
@@ -149,16 +153,18 @@ class Bank(Denoiser):
     def __getitem__(self, t: int) -> Autoencoder:
         """Return the autoencoder of time ``t`` in 1..T."""
         block = self._blocks[self._index(t)]
-        return Autoencoder(block.at(t), block.architecture)
+        return Autoencoder(block.at(t).copy(), block.architecture)
 
     def kept(self, t: int) -> Autoencoder:
-        """Return the autoencoder of time ``t``; the last one used is kept and not read again.
+        """Return the autoencoder of time ``t``; the last one used is kept and not made again.
 
-        All threads of a sampling step use the same one. To change weights, take a new one, ``bank[t]``.
+        All threads of a sampling step use the same one, and its weights are the block's own. To change weights, take
+        a copy, ``bank[t]``.
         """
         kept = self._kept
         if kept is None or kept[0] != t:
-            self._kept = kept = t, self[t]
+            block = self._blocks[self._index(t)]
+            self._kept = kept = t, Autoencoder(block.at(t), block.architecture)
         return kept[1]
 
     def __iter__(self) -> Iterator[Autoencoder]:
@@ -186,6 +192,33 @@ class Bank(Denoiser):
             return None
         linear, axes = self.reference.along_axes()
         return _AlongAxes(self, linear), axes
+
+    def march(self, times: Sequence[int], coefficients: Floats) -> March | None:
+        """Return the fused kernel of consecutive steps, for small networks on all variables.
+
+        Parameters
+        ----------
+        times, coefficients
+            See :meth:`undiffuse.Denoiser.march`.
+        """
+        blocks = {self._index(t): self._blocks[self._index(t)].architecture for t in times}
+        floor = self._blocks[0].architecture.h.floor
+        if floor is None or any(a.width > LARGEST_DIM or a.components is not None for a in blocks.values()):
+            return None
+        from undiffuse.kernels import autoencoder as kernel
+
+        nets, (p, q, r) = [self.kept(t) for t in times], np.asarray(coefficients, np.float64).T
+        packed = [kernel.pack(net.W, net.b_h, net.A) for net in nets]
+        each = [self.parametrisation(t) for t in times]
+        scale, own = np.array([one.affine(t) for one, t in zip(each, times, strict=True)]).T
+        M, k = (p + q * own)[:, None, None] * np.eye(self.dim), np.zeros((len(nets), self.dim))
+        for i, t in enumerate(times):
+            if (skip := each[i].skip) is not None:
+                G, g = skip.linear_map(t)
+                M[i] += q[i] * G
+                k[i] -= q[i] * g
+        arrays = np.concatenate(packed), np.cumsum([len(one) for one in packed]), np.stack([net.b_r for net in nets])
+        return partial(kernel.march, *arrays, np.float32(floor), M, k, q * scale, r, space=(0,) * self.dim)
 
     def xi_jacobian(self, x_t: Array, t: int) -> Floats:
         """Jacobian of :meth:`xi_hat` at each point, shape ``(n, dim, dim)``."""

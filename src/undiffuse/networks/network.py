@@ -257,15 +257,27 @@ class Autoencoder:
 
     def __call__(self, x: NDArray[np.floating]) -> Floats:
         """Output ``r(x)``, shape ``(n, dim)``; computed in float32."""
-        x32 = np.ascontiguousarray(x, dtype=np.float32)
+        return self.apply(np.ascontiguousarray(x, dtype=np.float32)).astype(np.float64)
+
+    def apply(self, x: Float32) -> Float32:
+        """Output ``r(x)``, shape ``(n, dim)``, in float32 throughout."""
         floor = self.architecture.h.floor
         if floor is not None and self.architecture.width <= LARGEST_DIM:
             from undiffuse.kernels import autoencoder as kernel
 
-            return kernel.apply(kernel.pack(self.W, self.b_h, self.A), self.b_r, floor, x32).astype(np.float64)
-        u = x32 @ self.W.T
-        u += self.b_h
-        return (self.architecture.h(u) @ self.A.T + self.b_r).astype(np.float64)
+            return kernel.apply(kernel.pack(self.W, self.b_h, self.A), self.b_r, floor, x)
+        u = x @ self.W.T
+        if floor is None:
+            u += self.b_h
+            h = self.architecture.h(u)
+        else:
+            from undiffuse.kernels import dense
+
+            dense.raise_to(u, self.b_h, np.float32(floor))
+            h = u
+        out = np.asarray(h @ self.A.T, np.float32)
+        out += self.b_r
+        return out
 
     def to_torch(self) -> TorchAutoencoder:
         """Return the same network as a torch module, float32, with weights of its own.

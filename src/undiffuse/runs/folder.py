@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.bank import Bank
 from undiffuse.networks.network import Architecture, Weights
@@ -318,15 +320,29 @@ class StoredBlock:
         self.first, self.last = entry.first, entry.last
         self.architecture: Architecture = run.config.architecture_at(self.last, dim)
         self._path, self._sha256 = run.weights_path(entry), entry.sha256
-        self._file: Any = None
+        self._arrays: Arrays | None = None
 
     def at(self, t: int) -> Weights:
         """Weights of one time."""
-        if self._file is None:
+        if self._arrays is None:
             check_sha256(self._path, self._sha256)
-            self._file = _open_arrays(self._path)
-        i = t - self.first
-        return Weights(**{name: self._file.get_slice(name)[i] for name in Weights.NAMES})
+            self._arrays = _mapped_weights(self._path)
+        return Weights(**{name: self._arrays[name][t - self.first] for name in Weights.NAMES})
+
+
+def _mapped_weights(path: Path) -> Arrays:
+    """Weights of a block that stay in its file until they are used, and cannot be written to.
+
+    A safetensors file is eight bytes with the length of a header in JSON, the header, and the arrays.
+    """
+    with _open_arrays(path):  # checks the header
+        content = np.asarray(np.memmap(path, np.uint8, "r"))
+    size = int(content[:8].view("<u8")[0])
+    header, arrays = json.loads(content[8 : 8 + size].tobytes()), content[8 + size :]
+    return {
+        name: arrays[slice(*header[name]["data_offsets"])].view("<f4").reshape(header[name]["shape"])
+        for name in Weights.NAMES
+    }
 
 
 def _open_arrays(path: Path) -> Any:

@@ -104,11 +104,19 @@ def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
     UserError
         If the seed is no integer in 0..2^64 - 1.
     """
+    _check(seed, purpose, key)
+    return _generator(seed, purpose, key)
+
+
+def _check(seed: int, purpose: Purpose, key: tuple[int, ...]) -> None:
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise UserError(f"a seed is an integer, got {seed!r}")
     require(0 <= seed <= LARGEST_SEED, f"a seed is an integer in 0..2^64 - 1, got {seed}")
     if len(key) != len(purpose.names) or not all(0 <= part < 2**32 for part in key):
         raise ValueError(f"the key of {purpose.name} is {purpose.names}, each in 0..2^32 - 1; got {key}")
+
+
+def _generator(seed: int, purpose: Purpose, key: tuple[int, ...]) -> np.random.Generator:
     # As a spawn key, every part is mixed in after the seed; as entropy, trailing zeros would be padding.
     sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose.number, *map(int, key)))
     return np.random.Generator(np.random.SFC64(sequence))
@@ -155,8 +163,10 @@ class Streams:
 
     def noise(self, n: int, dim: int, first: int = 0) -> SampleNoise:
         """Return the noise of ``n`` samples from the ``first`` after this one's own first, along these axes."""
-        start = self.first + first
-        return SampleNoise([stream(self.seed, self.purpose, *self.key, start + i) for i in range(n)], dim)
+        keys = [(*self.key, self.first + first + i) for i in range(n)]
+        for key in (keys[0], keys[-1]):
+            _check(self.seed, self.purpose, key)
+        return SampleNoise([_generator(self.seed, self.purpose, key) for key in keys], dim)
 
     def turn(self, own: Floats | None, dim: int) -> Floats | None:
         """Matrix that takes the noise to ``own`` axes (None for the data's), or None where they are these.
@@ -195,7 +205,9 @@ class SampleNoise:
 
     def __init__(self, generators: list[np.random.Generator], dim: int) -> None:
         self._generators, self._dim = generators, dim
-        self._ahead: Floats = np.empty((len(generators), max(dim, self._AHEAD // max(1, len(generators)))))
+        # Rows that are a power of two apart would share the same few places of the cache.
+        columns = max(dim, self._AHEAD // max(1, len(generators))) // 16 * 16 + 24
+        self._ahead: Floats = np.empty((len(generators), columns))
         self._used = self._ahead.shape[1]
 
     def __call__(self) -> Floats:
@@ -203,15 +215,23 @@ class SampleNoise:
         return self.take(self._dim)
 
     def take(self, count: int) -> Floats:
-        """Return the next ``count`` numbers of each sample, shape ``(n, count)``; at most ``dim``.
+        """Return the next ``count`` numbers of each sample: a view ``(n, count)`` for the moment."""
+        slab, first = self.ahead(count)
+        return slab[:, first : first + count]
 
-        A view, good until the next call.
+    def ahead(self, count: int) -> tuple[Floats, int]:
+        """Return what is drawn ahead, ``(n, m)``, and the column from which on the next ``count`` numbers stand there.
+
+        Loops over whole rows are faster than over a view of some columns.
         """
         left = self._ahead.shape[1] - self._used
         if left < count:
-            self._ahead[:, :left] = self._ahead[:, self._used :].copy()
+            rest = self._ahead[:, self._used :].copy()
+            if count > self._ahead.shape[1]:
+                self._ahead = np.empty((len(self._generators), count))
+            self._ahead[:, :left] = rest
             for row, generator in zip(self._ahead, self._generators, strict=True):
                 generator.standard_normal(out=row[left:])
             self._used = 0
         self._used += count
-        return self._ahead[:, self._used - count : self._used]
+        return self._ahead, self._used - count

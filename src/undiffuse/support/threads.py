@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from types import TracebackType
@@ -48,6 +48,19 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def one_ahead(work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[tuple[Part, Result]]:
+    """Yield each part and ``work`` of it, which a thread does while the part before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[tuple[Part, Future[Result]]] = []
+        for part in parts:
+            waiting.append((part, pool.submit(work, part)))
+            if len(waiting) == 2:
+                before, done = waiting.pop(0)
+                yield before, done.result()
+        for last, done in waiting:
+            yield last, done.result()
+
+
 class PartThreads:
     """As many threads as there are cores, but no more than ``parts``, for work that releases the interpreter's lock.
 
@@ -61,12 +74,16 @@ class PartThreads:
 
     def map(self, work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
         """Return ``work`` of each part, in their order."""
+        return list(self.each(work, parts))
+
+    def each(self, work: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """Yield ``work`` of each part, in their order, as they are done."""
         with one_thread():
-            return [work(part) for part in parts] if self._pool is None else list(self._pool.map(work, parts))
+            yield from map(work, parts) if self._pool is None else self._pool.map(work, parts)
 
     def __enter__(self) -> PartThreads:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
