@@ -32,7 +32,18 @@ def of_samples(denoiser: Denoiser, n: int, sampler: Sampler | None = None) -> fl
 
 
 def of_critical_times(forward: ForwardProcess, training: Floats, points: int, n: int) -> float:
-    """Seconds of the critical times of data, from one evaluation of their exact score."""
+    """Seconds of the critical times of data, from one evaluation of their exact score.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    training : (m, dim)
+        The training set, whose score it is.
+    points : int
+        Times at which curves are measured.
+    n : int
+        Samples of each point.
+    """
     exact, rows = EmpiricalDenoiser(forward, training), min(n, len(training))
     x_t = training[:rows]
     one = seconds_of(lambda: [weights.shape for _, weights in exact.weights(x_t, forward.T)])
