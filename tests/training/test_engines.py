@@ -7,7 +7,7 @@ import torch
 from undiffuse import Architecture, UserError
 from undiffuse.networks.network import start_weights
 from undiffuse.runs.config import TrainingSection
-from undiffuse.training.engines import TrainingState, build, choose
+from undiffuse.training.engines import KERNEL, TrainingState, build, choose
 
 ACTIVATIONS = {"relu": torch.relu, "linear": lambda u: u, "sigmoid": torch.sigmoid}
 CASES = [
@@ -127,8 +127,8 @@ def test_times_side_by_side_do_not_touch_one_another(rng):
 @pytest.mark.parametrize(
     ("architecture", "device", "engine"),
     [
-        (Architecture(2, 8), "cpu", "kernel"),
-        (Architecture(4, 8, activation="linear", tying="signed"), "cpu", "kernel"),
+        (Architecture(2, 8), "cpu", KERNEL),
+        (Architecture(4, 8, activation="linear", tying="signed"), "cpu", KERNEL),
         (Architecture(5, 8), "cpu", "torch"),
         (Architecture(2, 8, activation="sigmoid"), "cpu", "torch"),
         (Architecture(2, 8), "cuda", "torch"),
@@ -155,7 +155,7 @@ def test_automatic_precision_is_bfloat16_where_the_processor_multiplies_it(monke
     monkeypatch.setattr("undiffuse.training.engines.multiplies_bfloat16", lambda: fast)
     wide, small = Architecture(50, 8), Architecture(2, 8)
     assert choose(TrainingSection(precision="auto"), wide, "cpu") == ("torch-bfloat16" if fast else "torch")
-    assert choose(TrainingSection(precision="auto"), small, "cpu") == "kernel"
+    assert choose(TrainingSection(precision="auto"), small, "cpu") == KERNEL
     assert choose(TrainingSection(), wide, "cpu") == "torch"
     assert choose(TrainingSection(precision="bfloat16"), wide, "cpu") == "torch-bfloat16"
 

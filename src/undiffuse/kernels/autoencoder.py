@@ -18,8 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from undiffuse.kernels import LANES
 from undiffuse.kernels.lanes import (
-    LANES,
     adam,
     add,
     add_inner,

@@ -20,7 +20,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-LANES = 8
+from undiffuse.kernels import LANES
+
 _FLOAT, _INT = ir.FloatType(), ir.IntType(32)
 _ROW = ir.VectorType(_FLOAT, LANES)
 

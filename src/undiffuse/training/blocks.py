@@ -177,7 +177,7 @@ class BlockTrainer:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Train on one thread inside a ``with`` block, so that rounding is the same in any process."""
-        torch_too = self.engine != "kernel" and self._device == "cpu"
+        torch_too = not engines.is_kernel(self.engine) and self._device == "cpu"
         with one_thread(), one_torch_thread() if torch_too else nullcontext():
             yield
 
@@ -263,7 +263,7 @@ class BlockTrainer:
 
 def side_by_side(training: TrainingSection, engine: str) -> int:
     """How many networks of a block an engine trains at once."""
-    return training.at_once if engine != "kernel" and training.order == "independent" else 1
+    return training.at_once if not engines.is_kernel(engine) and training.order == "independent" else 1
 
 
 def total_passes(config: Config, blocks: Iterable[Block] | None = None) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from undiffuse.kernels import LARGEST_DIM
+from undiffuse.kernels import LANES, LARGEST_DIM
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.runs.config import Config, TrainingSection
 from undiffuse.support.arrays import Float32, Floats
@@ -15,13 +15,15 @@ from undiffuse.support.errors import UserError
 from undiffuse.support.processor import multiplies_bfloat16
 from undiffuse.training.state import Engine, TrainingState
 
+KERNEL = "kernel" if LANES == 8 else "kernel-avx512"
 LOWER = "torch-bfloat16"
 
 
 def choose(training: TrainingSection, architecture: Architecture, device: str) -> str:
     """Return the engine to use: the kernel for small piecewise-linear networks on a CPU, torch for the rest.
 
-    Another precision is another engine, ``"torch-bfloat16"``, since it ends in other bits.
+    Another precision is another engine, ``"torch-bfloat16"``, and so is a kernel with wider vectors,
+    ``"kernel-avx512"``: each ends in other bits.
 
     Parameters
     ----------
@@ -47,9 +49,14 @@ def choose(training: TrainingSection, architecture: Architecture, device: str) -
     if training.engine == "kernel" and obstacle:
         raise UserError(f"engine 'kernel' does not do {obstacle}; use 'torch' or 'auto'")
     if not obstacle and training.engine != "torch":
-        return "kernel"
+        return KERNEL
     lower = training.precision == "bfloat16" or (training.precision == "auto" and multiplies_bfloat16())
     return LOWER if lower else "torch"
+
+
+def is_kernel(engine: str) -> bool:
+    """Whether this is the fused kernel, with vectors of any width."""
+    return engine.startswith("kernel")
 
 
 def settled(config: Config, engine: str) -> Config:
@@ -72,7 +79,7 @@ def build(
 
     Parameters
     ----------
-    engine : {"kernel", "torch", "torch-bfloat16"}
+    engine : str
         As :func:`choose` returns it.
     architecture : Architecture
     states : list of TrainingState
@@ -81,7 +88,7 @@ def build(
     average : float
         Share of the running average (EMA) kept at each step; used where the states have one.
     """
-    if engine != "kernel":
+    if not is_kernel(engine):
         from undiffuse.training.torch_engine import TorchEngine
 
         return TorchEngine(architecture, states, device, average, lower=engine == LOWER)

@@ -76,12 +76,12 @@ class Execution:
         device: str = self.device
         if device == "auto":
             # The GPUs of other machines are not seen from here, and have to be asked for.
-            wanted = not self.backend.elsewhere and chosen("cpu") != {"kernel"}
+            wanted = not self.backend.elsewhere and chosen("cpu") != {engines.KERNEL}
             device = "cuda" if wanted and _has_gpu() else "cpu"
         elif device == "cuda" and not self.backend.elsewhere and not _has_gpu():
             raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
         engine = "+".join(sorted(chosen(device)))
-        if config.training.precision == "bfloat16" and engine == "kernel":
+        if config.training.precision == "bfloat16" and engine == engines.KERNEL:
             raise UserError(
                 "training.precision = 'bfloat16' is of matrix products, and networks as small as these are trained by "
                 "the fused kernel: leave it out, or set training.engine = 'torch'"

@@ -30,7 +30,6 @@ from undiffuse.support.interrupts import stopping_softly
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
-from undiffuse.training import engines
 from undiffuse.training.blocks import IN_MEMORY, total_passes, weight_bytes
 from undiffuse.training.cost import planned
 from undiffuse.training.doubts import doubt_data, doubt_errors
@@ -215,9 +214,10 @@ class _Training:
         return Job(
             index=index,
             block=self.config.blocks()[index],
-            config=engines.settled(self.config, engine),
+            config=self.config,
             scratch=scratch,
             device=device,
+            engine=engine,
             run_path=None if self.run is None else str(self.run.path.absolute()),
             token=self.token,
             save_every=self.execution.save_every,

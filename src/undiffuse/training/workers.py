@@ -15,6 +15,7 @@ from undiffuse.networks.network import Weights
 from undiffuse.runs.config import Block, Config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.arrays import Arrays, Floats
+from undiffuse.support.errors import UserError
 from undiffuse.support.executors import SerialExecutor, as_done
 from undiffuse.support.files import (
     Sha256,
@@ -28,6 +29,7 @@ from undiffuse.support.files import (
 )
 from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.threads import one_thread
+from undiffuse.training import engines
 from undiffuse.training.blocks import BlockTrainer, DivergedError
 from undiffuse.training.progress import Progress, pack_state, unpack_state
 
@@ -147,6 +149,8 @@ class Job:
     config : Config
     scratch : Scratch
     device : {"cpu", "cuda"}
+    engine : str
+        Of the whole training.
     run_path : str or None
         Run folder that the block is written to, if any.
     token : str
@@ -164,6 +168,7 @@ class Job:
     config: Config
     scratch: Scratch
     device: str
+    engine: str
     run_path: str | None
     token: str
     save_every: float
@@ -227,7 +232,11 @@ def _trained(
     """
     before = unpack_state(read_sealed(Path(job.link.state_in), key))[0] if job.link.state_in else None
     with one_thread():
-        trainer = job.scratch.trainer(job.config, job.block, job.device)
+        trainer = job.scratch.trainer(engines.settled(job.config, job.engine), job.block, job.device)
+    if trainer.engine not in job.engine.split("+"):
+        raise UserError(
+            f"the training is on {job.engine}, this worker's processor takes {trainer.engine}: leave it out"
+        )
     with trainer.alone(), job.scratch.counter(job.index) as count:
 
         def on_pass(networks: int) -> None:
