@@ -102,6 +102,16 @@ def configurations(draw):
 # Commands with those of their options that take numbers, names and files; run is a finished run.
 COMMANDS = {
     (*TRAIN, "spiral.toml"): ["--seed", "--workers", "--device"],
+    (*TRAIN, "table.csv", "--minutes", "0.01"): [
+        "--labels", "--classes", "--without", "--missing", "--minutes", "--save-preset", "--set",
+    ],
+    ("show", "run"): ["--out", "--key", "--labels"],
+    ("show", "table.csv"): ["--out", "--without", "--labels"],
+    ("show", "points.npy"): ["--out", "--key", "--without", "--labels"],
+    ("export", "run", "--to", "npz", "--out", "new"): ["--first", "--last", "--samples", "--to", "--seed"],
+    ("doctor", "."): ["--folder"],
+    ("presets",): [],
+    ("completion", "bash"): [],
     ("info", "run"): [],
     ("sample", "run", "--out", "new.npy"): ["-n", "--steps", "--seed", "--sampler", "--eta", "--variance"],
     ("evaluate", "run"): ["--samples", "--replicates", "--seed", "--steps", "--sampler"],
@@ -116,7 +126,7 @@ COMMANDS = {
     ("physics", "curie-weiss", "--walkers", "3"): ["--spins", "--beta", "--field", "--points", "--seed"],
     ("physics", "critical-times", "spiral.toml", "-n", "50", "--points", "8"): ["-n", "--points", "--seed"],
     ("perceptron", "--orders", "0", "--digits", "0", "1"): ["--max-passes", "--seed", "--figure", "--data"],
-}
+}  # fmt: skip
 
 
 @st.composite
@@ -157,7 +167,13 @@ ARRAYS = st.sampled_from(
     + [npy(np.zeros((60, 2), kind)) for kind in ("complex64", "datetime64[s]", "U4", "bool", "f2", "i1")]
 )
 INPAINT = ["inpaint", "run", "-n", "4", "--out", "new.npz", "--mask"]
+TABLE = "\n".join(["a,b,kind", *(f"{i % 7},{i / 3:.3f},{'xy'[i % 2]}" for i in range(60))]) + "\n"
+OWN = [*TRAIN, "--minutes", "0.01", "--set=diffusion.T=8", "--set=training.epochs=1"]
 FILES = {
+    "table.csv": (spoiled(TABLE.encode()), ["show", "table.csv", "--without", "kind"]),
+    "own.csv": (spoiled(TABLE.encode()), [*OWN, "own.csv", "--labels", "kind"]),
+    "shown.npy": (st.one_of(spoiled(NORMAL), ARRAYS), ["show", "shown.npy"]),
+    "own.npy": (st.one_of(spoiled(NORMAL), ARRAYS), [*OWN, "own.npy"]),
     "spiral.toml": (spoiled(SPIRAL.encode()), [*TRAIN, "spiral.toml"]),
     "points.npy": (st.one_of(spoiled(NORMAL), ARRAYS), [*TRAIN, "points.toml"]),
     "images/train-images-idx3-ubyte": (spoiled(PIXELS), [*TRAIN, "images.toml"]),
@@ -196,6 +212,7 @@ def make(folder):
     for name, content in {"spiral.toml": SPIRAL, "points.toml": POINTS, "images.toml": IMAGES}.items():
         (folder / name).write_text(content)
     (folder / "points.npy").write_bytes(NORMAL)
+    (folder / "table.csv").write_text(TABLE)
     for words in (["train", "images.toml", "--out", "run", "--workers", "1"], ["evaluate", "run"]):
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             assert main(words) == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.es.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = {page: re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL) for page in PAGES}
 
 
@@ -41,3 +41,17 @@ def test_commands_on_the_pages_exist():
     for page in PAGES:
         for command in re.findall(r"^(?:\$ )?undiffuse ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
             assert command in app, f"{page.name}: undiffuse {command}"
+
+
+def test_both_readmes_show_the_same_commands_pages_and_numbers():
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.es.md")]
+    # A command ends where what is said of it begins, after two blanks or more.
+    commands = [re.findall(r"^(undiffuse\b.*?)(?: {2,}|$)", page, flags=re.MULTILINE) for page in pages]
+    assert commands[0] == commands[1]
+    links = [
+        [target for target in re.findall(r"\]\(([^)#]+)\)", page) if not target.startswith("README")] for page in pages
+    ]
+    assert links[0] == links[1]
+    rows = [re.findall(r"^\| `(.*)$", page.replace(",", "."), flags=re.MULTILINE) for page in pages]
+    numbers = [[re.findall(r"\d[\d.]*", row) for row in table] for table in rows]
+    assert numbers[0] == numbers[1]

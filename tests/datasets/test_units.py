@@ -10,6 +10,7 @@ from pydantic import ValidationError
 import undiffuse as ud
 from undiffuse.datasets import Units
 from undiffuse.runs import config
+from undiffuse.support.errors import UserError
 
 TABLES = arrays.arrays(
     np.float64,
@@ -89,3 +90,8 @@ def test_rows_of_another_width_are_refused():
     units = Units.standard(np.eye(3))
     with pytest.raises(ud.UserError, match=r"shape \(1, 2\), wanted \(n, 3\)"):
         units.to_model([[1.0, 2.0]])
+
+
+def test_numbers_whose_squares_are_infinite_are_refused():
+    with pytest.raises(UserError, match="column 2 holds numbers up to 1e[+]300"):
+        Units.standard(np.array([[1.0, 1e300], [2.0, -1e300]]))

@@ -10,6 +10,7 @@ from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.stats import PrincipalAxes
 from undiffuse.support.streams import Purpose, stream
+from undiffuse.support.threads import one_thread
 
 
 def gaussian_samples(train: Floats, n: int, seed: int = 0) -> Floats:
@@ -48,7 +49,7 @@ def mixture_samples(train: Floats, n: int, components: int = 50, clusters: int =
     kept = axes[:, : min(components, max(1, int(np.sum(variances > 1e-9))))]
     start = int(stream(seed, Purpose.MIXTURE_FIT).integers(2**31))
     model = GaussianMixture(clusters, reg_covar=1e-4, random_state=start)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread():  # products so small that threads only wait for one another
         warnings.simplefilter("ignore")  # of convergence, which a baseline does not need
         model.fit((train - mean) @ kept)
     rng = stream(seed, Purpose.MIXTURE_SAMPLES)

@@ -15,8 +15,10 @@ from importlib.metadata import version
 from textwrap import shorten
 from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, Parameter, Token, convert
+from cyclopts import App, CycloptsError, Group, Parameter, Token, convert
 
+from undiffuse.cli.commands import GROUPS, SECTIONS
+from undiffuse.cli.welcome import welcome
 from undiffuse.support.errors import KEPT, FailedJobError, UserError, require, shown
 from undiffuse.support.files import trouble
 from undiffuse.support.interrupts import stopped_by_signals
@@ -43,45 +45,25 @@ app = App(
     help="Diffusion models that can be read all the way down: one single-hidden-layer autoencoder per diffusion time.",
     help_epilogue="Every command takes --json: one JSON object on standard output, and nothing else there.",
 )
-physics = App(name="physics", help="Exact scores, Langevin dynamics and critical times; no training needed.")
-data = App(name="data", help="Data sets.")
 
-# Where each command is, and what --help says of it.
-_COMMANDS = {
-    "run": ("runs:run", "Train, sample, evaluate and report: the main job."),
-    "train": ("training:train", "Train a bank into a run folder."),
-    "sweep": ("runs:sweep", "Train a run for every combination of some settings, with one table and one figure."),
-    "sample": ("training:sample", "Generate samples from a trained run into a .npy file of shape (n, dim)."),
-    "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
-    "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),
-    "presets": ("describe:presets", "List the presets."),
-    "info": ("describe:info", "Describe a run folder: what it is, how far it is, what its schedule does."),
-    "check": ("describe:check", "Compare every file of a run folder with its checksum."),
-    "reconstruct": ("images:reconstruct", "Diffuse held-out images to time t and bring each back several times."),
-    "inpaint": ("images:inpaint", "Destroy a part of held-out images and fill it in again."),
-    "uturn": ("images:uturn", "Class kept on the way to t and back, beside the exact denoisers."),
-    "perceptron": ("images:perceptron", "Train a perceptron to tell two digits apart, Annex II."),
-    "analyse": ("banks:analyse", "Follow a run's weights along diffusion time, beside its critical times."),
-    "memorise": ("banks:memorise", "Train pairs of banks on disjoint halves and compare what they draw."),
-    "export": (
-        "exports:export",
-        "Write a run's bank as ONNX, HDF5, arrays or torch's state, with a README of its shapes.",
-    ),
-    "plan": ("clusters:plan", "Say what a training will cost on 1, 2, 10, ... workers, from a few passes."),
-    "slurm": ("clusters:slurm", "Write a batch script that trains a run on the nodes of a SLURM cluster."),
-    "linear": ("physics:linear", "Sample with the linear model of Annex II: a Gaussian, whatever the data."),
-}
-_PHYSICS = {
-    "curie-weiss": ("physics:curie_weiss", "Break the symmetry of the Curie-Weiss model with its exact score."),
-    "langevin": ("physics:langevin", "Walk from two points to noise and back by (24) and (25)."),
-    "critical-times": ("physics:critical_times", "When diffusion decides between classes, and when it memorises."),
-}
-_DATA = {"fetch": ("describe:fetch", "Download a data set: mnist, all ten digits, about 11 MB.")}
-for _group, _commands in ((app, _COMMANDS), (physics, _PHYSICS), (data, _DATA)):
-    for _name, (_place, _words) in _commands.items():
-        _group.command(f"undiffuse.cli.{_place}", name=_name, help=_words)
-app.command(physics)
-app.command(data)
+
+def _register() -> None:
+    """Enter every command by name, in its section; its module is loaded when it is called."""
+    sections = {name: Group(name, sort_key=k) for k, name in enumerate(SECTIONS)}
+    for section, commands in SECTIONS.items():
+        for k, (name, (place, words)) in enumerate(commands.items()):
+            app.command(f"undiffuse.cli.{place}", name=name, help=words, group=sections[section], sort_key=k)
+    for name, (section, words, commands) in GROUPS.items():
+        below = App(name=name, help=words, group=sections[section])
+        for command, (place, help_) in commands.items():
+            below.command(f"undiffuse.cli.{place}", name=command, help=help_)
+        app.command(below)
+    flags = Group("Help", sort_key=len(sections))
+    for flag in ("--help", "--version"):
+        app[flag].group = flags
+
+
+_register()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,9 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for printed in (sys.stdout, sys.stderr):
         if isinstance(printed, io.TextIOWrapper):
             printed.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
+    if not tokens:
+        print(welcome(), end="")  # noqa: T201
+        return 0
     try:
         require(
-            os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"),
+            tokens[0] == "doctor"  # which says so among other things
+            or os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0"),
             "NUMBA_DISABLE_JIT is set: the kernels have to be compiled, so unset it",
         )
         with stopped_by_signals(), warnings.catch_warnings():

@@ -9,33 +9,37 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from undiffuse.cli.tables import Part
 from undiffuse.support.results import Result
 
 if TYPE_CHECKING:
     from undiffuse.recipes import Recipe
+    from undiffuse.support.costs import Cost
     from undiffuse.training.plan import Plan
+
+_WORTH_SAYING = 2.0  # seconds
 
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON object on standard output.")]
 
 
-def answer(result: Result, json: bool, lines: Sequence[str]) -> None:
-    """Print a result."""
-    print(json_format.dumps(result.as_dict()) if json else "\n".join(lines))  # noqa: T201
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right, each as wide as it has to be."""
-    cells = [[*map(str, row)] for row in (head, *rows)]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in cells
-    ]
+def answer(result: Result, json: bool, lines: Sequence[Part]) -> None:
+    """Print a result: its one JSON object, or its lines and tables."""
+    if json:
+        print(json_format.dumps(result.as_dict()))  # noqa: T201
+        return
+    for line in lines:
+        print(line if isinstance(line, str) else "\n".join(line.lines()))  # noqa: T201
 
 
 def announce(plan: Plan) -> None:
     """Say on standard error, before a training starts, what it will take."""
     print(f"undiffuse: {plan.line()}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def say(cost: Cost) -> None:
+    """Say on standard error, before a job starts, what it will take; unless that is next to nothing."""
+    if cost.seconds >= _WORTH_SAYING:
+        print(f"undiffuse: {cost.line()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def explain(recipe: Recipe) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.answers import Json, answer, measured, say
+from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.times import times_table
 from undiffuse.studies import analyse as analysis
 from undiffuse.studies import memorise as memorisation
@@ -12,7 +13,7 @@ from undiffuse.support.progress import progress
 def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
     """Follow a run's weights along diffusion time, beside the times at which diffusion decides."""
     with progress("analysing", "steps") as update:
-        result = analysis.run(settings, update)
+        result = analysis.run(settings, update, say)
     passed = {name: change for name, change in result.changes.items() if change.distinguishable}
     changes = sorted(passed.items(), key=lambda item: item[1].tau)
     rows = [[name, str(change.t), f"{change.tau:.3f}", f"{change.p_value:.4f}"] for name, change in changes]
@@ -30,7 +31,7 @@ def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
         result.energy,
         f"{len(passed)} of {len(result.changes)} quantities have a time of fastest change that chance does not explain "
         "(p < 0.05, corrected for their number)",
-        *(table(["quantity", "changes fastest at t", "OU time", "p"], rows) if rows else []),
+        *([Table(["quantity", "changes fastest at t", "OU time", "p"], rows)] if rows else []),
         f"page: {result.page}",
     ]
     answer(result, json, lines)
@@ -39,7 +40,7 @@ def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
 def memorise(settings: memorisation.Settings, *, json: Json = False) -> None:
     """Train pairs of banks on disjoint halves and compare what they draw from the same noise."""
     with progress("training twins", "pairs") as update:
-        result = memorisation.run(settings, update)
+        result = memorisation.run(settings, update, say)
     rows = [
         [
             str(t.n),
@@ -54,11 +55,12 @@ def memorise(settings: memorisation.Settings, *, json: Json = False) -> None:
         for t in result.twins
     ]
     seeds = result.twins[0].seeds
-    lines = table(
+    twins = Table(
         ["n", "hidden", "copies", "of unseen data", "twins apart", "gaussian twins", "empirical twins", "held-out gap"],
         rows,
     )
-    lines.append(f"{seeds} pairs each; errors over pairs" if seeds > 1 else "one pair each; errors over samples only")
+    errors = f"{seeds} pairs each; errors over pairs" if seeds > 1 else "one pair each; errors over samples only"
+    lines: list[Part] = [twins, errors]
     for hidden, powers in (result.powers or {}).items():
         found = ", ".join(f"{name} n^({measured(power.exponent, power.stderr, 2)})" for name, power in powers.items())
         lines.append(f"{hidden} hidden units, distances fall as: {found}")

@@ -2,36 +2,63 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from undiffuse.cli.answers import Json, answer
+from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import check as checking
 from undiffuse.studies import fetch as fetching
 from undiffuse.studies import info as description
+from undiffuse.studies import presets as listing
 from undiffuse.support.errors import FailedJobError
 from undiffuse.support.progress import duration
 
 
 def presets(*, json: Json = False) -> None:
-    """List the presets."""
-    result = description.presets()
-    width = max(len(preset.name) for preset in result.presets)
-    answer(result, json, [f"{preset.name:{width}}  {preset.description}" for preset in result.presets])
+    """List the presets, by kind, with what each costs."""
+    result = listing.presets()
+    lines: list[Part] = []
+    for group, members in groupby(result.presets, lambda preset: preset.group):
+        lines += [f"{group}:", _presets_table([*members]), ""]
+    lines += [
+        "time: training on two cores of a server; on yours: undiffuse plan PRESET",
+        "begin with: undiffuse run spiral-2pi-best",
+    ]
+    answer(result, json, lines)
+
+
+def _presets_table(members: list[listing.Preset]) -> Table:
+    rows = [
+        [
+            preset.name,
+            preset.description,
+            preset.data,
+            str(preset.networks),
+            "" if preset.seconds is None else duration(preset.seconds),
+        ]
+        for preset in members
+    ]
+    return Table(["preset", "what for", "data", "networks", "time"], rows, words=(0, 1))
 
 
 def info(settings: description.Settings, *, json: Json = False) -> None:
     """Describe a run folder: what it is, how far it is, what its schedule does."""
     result = description.run(settings)
     schedule = result.schedule
-    lines = [
-        f"{result.preset}: {result.description}",
-        f"{result.state}, {result.blocks_done} of {result.blocks} blocks, {result.training_seconds:.1f} s of training "
-        f"({result.engine} engine, {result.device})",
-        f"T = {schedule['T']}, alpha_bar(T) = {schedule['alpha_bar_T']:.3g}, tau(T) = {schedule['ou_time_T']:.3f}, "
-        f"prior KL = {schedule['prior_kl']:.3g} nats per dimension",
-        f"dim = {result.dim}, seed = {result.seed}, undiffuse {result.package_version}",
+    rows = [
+        [result.preset, result.description],
+        ["state", f"{result.state}, {result.blocks_done} of {result.blocks} blocks"],
+        ["training", f"{result.training_seconds:.1f} s ({result.engine} engine, {result.device})"],
+        [
+            "schedule",
+            f"T = {schedule['T']}, alpha_bar(T) = {schedule['alpha_bar_T']:.3g}, tau(T) = {schedule['ou_time_T']:.3f}, "
+            f"prior KL = {schedule['prior_kl']:.3g} nats per dimension",
+        ],
+        ["model", f"dim = {result.dim}, seed = {result.seed}, undiffuse {result.package_version}"],
     ]
     if result.progress is not None:
-        lines.insert(2, _progress_line(result.progress))
-    answer(result, json, lines)
+        rows.insert(2, ["now", _progress_line(result.progress)])
+    answer(result, json, [Table(["", ""], rows, words=(0, 1))])
 
 
 def _progress_line(at: description.Progress) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.answers import Json, answer, measured, say
+from undiffuse.cli.tables import Table
 from undiffuse.metrics.reconstruction import Score
 from undiffuse.studies import inpaint as inpainting
 from undiffuse.studies import perceptron as classification
@@ -13,33 +14,34 @@ from undiffuse.support.progress import progress
 
 def reconstruct(settings: reconstruction.Settings, *, json: Json = False) -> None:
     """Diffuse held-out images to time t and bring each back several times."""
-    result = reconstruction.run(settings)
+    with progress("bringing back", "steps") as update:
+        result = reconstruction.run(settings, update, say)
     answer(result, json, [_score_line(result), f"spread of repeats {result.spread:.4f}", f"in {result.out}"])
 
 
 def inpaint(settings: inpainting.Settings, *, json: Json = False) -> None:
     """Destroy a part of held-out images and fill it in again."""
     with progress("filling in", "steps") as update:
-        result = inpainting.run(settings, update)
+        result = inpainting.run(settings, update, say)
     answer(result, json, [_score_line(result), f"in {result.out}"])
 
 
 def uturn(settings: turning.Settings, *, json: Json = False) -> None:
     """Diffuse held-out images to t and back: class kept, pixel error and spread, beside the exact denoisers."""
     with progress("turning", "curves' points") as update:
-        result = turning.run(settings, update)
+        result = turning.run(settings, update, say)
     curves = result.curves.values()
     rows = [
         [str(t), *(measured(curve["kept"][i], curve["kept_stderr"][i]) for curve in curves)]
         for i, t in enumerate(result.t)
     ]
-    answer(result, json, table(["class kept from t", *result.curves], rows))
+    answer(result, json, [Table(["class kept from t", *result.curves], rows)])
 
 
 def perceptron(settings: classification.Settings = classification.Settings(), *, json: Json = False) -> None:  # noqa: B008
     """Train a perceptron to tell two digits apart, Annex II: passes, errors, and the picture of its weights."""
     with progress("training in random orders", "orders") as update:
-        result = classification.run(settings, update)
+        result = classification.run(settings, update, say)
     first, second = result.digits
     spread = result.random_orders
     lines = [

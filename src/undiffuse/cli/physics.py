@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.answers import Json, answer, measured, say
+from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.times import times_table
 from undiffuse.physics.agreement import Agreement
 from undiffuse.physics.breaking import Breaking
@@ -18,7 +19,7 @@ from undiffuse.support.stats import Line
 def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json = False) -> None:  # noqa: B008
     """Break the symmetry of the Curie-Weiss model with its exact score; section 6 and Figure 11."""
     with progress("breaking symmetry", "sizes") as update:
-        result = breaking.run(settings, update)
+        result = breaking.run(settings, update, say)
     powers = {
         name: measured(power, result.score_errors.power_stderr[name], 2)
         for name, power in result.score_errors.power.items()
@@ -34,7 +35,7 @@ def curie_weiss(settings: breaking.Settings = breaking.Settings(), *, json: Json
     answer(result, json, lines)
 
 
-def _breaking_lines(r: Breaking) -> list[str]:
+def _breaking_lines(r: Breaking) -> list[Part]:
     critical = ", ".join(f"{name} {tau:.3f}" for name, tau in r.critical.items() if tau is not None)
     b, c, u = r.binder, r.cloning, r.uturn
     rows = [
@@ -52,7 +53,7 @@ def _breaking_lines(r: Breaking) -> list[str]:
     ]
     return [
         f"N = {r.N}: up {measured(r.plus, r.plus_stderr)} (exact {r.plus_exact:.3f}); critical OU times: {critical}",
-        *table(["tau", "Binder", "exact", "theory", "cloning", "U-turn", "exact", "theory"], rows),
+        Table(["tau", "Binder", "exact", "theory", "cloning", "U-turn", "exact", "theory"], rows),
         f"Binder {_chi2(b.agreement)}; cloning {_chi2(c.agreement)}; U-turn {_chi2(u.agreement)}; "
         f"together {_chi2(r.agreement)}",
     ]
@@ -62,7 +63,7 @@ def _chi2(found: Agreement | Line) -> str:
     return f"chi2/dof {found.chi2:.1f}/{found.degrees}, p = {found.p_value:.3f}"
 
 
-def _scaling_lines(s: Scaling) -> list[str]:
+def _scaling_lines(s: Scaling) -> list[Part]:
     rows = [
         [
             f"{N}",
@@ -76,7 +77,7 @@ def _scaling_lines(s: Scaling) -> list[str]:
     walks = "" if s.walks is None else f"; walks only {measured(s.walks.slope, s.walks.stderr)}"
     return [
         f"Binder cumulant falls to {s.level:.3f} at",
-        *table(["N", "tau", "from", "exact", "theory"], rows),
+        Table(["N", "tau", "from", "exact", "theory"], rows),
         f"slope against log N {measured(s.slope.slope, s.slope.stderr)}, {_chi2(s.slope)}{walks}; "
         f"exact law {s.exact_slope:.3f}, between the two largest {s.exact_local[-1]:.4f} (theory 1/2)",
         f"collapse onto log(N e^(-2 tau)): {_chi2(s.collapse)}, of which corrections to scaling {s.excess:.1f}; "
@@ -87,15 +88,15 @@ def _scaling_lines(s: Scaling) -> list[str]:
 def langevin(settings: walks.Settings = walks.Settings(), *, json: Json = False) -> None:  # noqa: B008
     """Walk from two points to noise and back by (24) and (25), beside the Fokker-Planck equation."""
     with progress("walking", "stages") as update:
-        result = walks.run(settings, update)
+        result = walks.run(settings, update, say)
     both = result.kolmogorov_distance
     rows = [
         [f"{tau:.3f}", f"{there:.4f}", f"{back:.4f}"]
         for tau, there, back in zip(result.ou_time, both["forward"], both["reverse"], strict=True)
     ]
-    lines = [
+    lines: list[Part] = [
         "largest difference of distribution functions",
-        *table(["tau", "forward", "reverse"], rows),
+        Table(["tau", "forward", "reverse"], rows),
         f"of {result.walkers} draws from the law itself, 5 % differ by more than {result.kolmogorov_5_percent:.4f}",
         f"Fokker-Planck against the kernel (3): at most {result.fokker_planck_error:.1e}",
         f"{measured(result.plus, result.plus_stderr)} end on the positive side; {result.seconds:.1f} s",
@@ -107,14 +108,14 @@ def langevin(settings: walks.Settings = walks.Settings(), *, json: Json = False)
 def critical_times(settings: transitions.Settings, *, json: Json = False) -> None:
     """When diffusion decides between the classes of data, and when it starts to memorise, by every criterion."""
     with progress("critical times", "groups of curves") as update:
-        result = transitions.run(settings, update)
+        result = transitions.run(settings, update, say)
     answer(result, json, [*times_table(result.found), *(result.figures or ())])
 
 
 def linear(settings: linear_model.Settings, *, json: Json = False) -> None:
     """Sample with the linear model of Annex II: whatever the data, a Gaussian comes out."""
     with progress("sampling", "samples") as update:
-        result = linear_model.run(settings, update)
+        result = linear_model.run(settings, update, say)
     lines = [f"Mardia's test on {result.components} components of {result.samples} samples"]
     for name, m in result.normality.items():
         lines.append(

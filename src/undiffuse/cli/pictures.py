@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from undiffuse.cli.answers import Json, answer
+from undiffuse.cli.answers import Json, answer, say
 from undiffuse.studies import figures as drawing
 from undiffuse.studies import thesis
+from undiffuse.support.progress import progress
 
 
 def figures(
@@ -31,10 +32,12 @@ def figures(
         Folder to put them in; files of the same names are replaced.
     """
     if str(run) != "thesis":
-        result = drawing.run(drawing.Settings((run, *more), out=out))
+        with progress("drawing", "figures") as update:
+            result = drawing.run(drawing.Settings((run, *more), out=out), update, say)
         answer(result, json, result.figures)
         return
-    found = thesis.run(thesis.Settings(runs=more, under=runs, out=out))
+    with progress("drawing", "figures") as update:
+        found = thesis.run(thesis.Settings(runs=more, under=runs, out=out), update, say)
     lines = list(found.figures)
     for number, commands in found.missing.items():
         lines += [f"Figure {number} is left out; it needs", *(f"  {command}" for command in commands)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, table
+from undiffuse.cli.answers import Json, answer, measured, say
+from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.training import ANNOUNCED, training_lines
 from undiffuse.studies import evaluate as evaluation
 from undiffuse.studies import job
@@ -19,31 +20,31 @@ def run(settings: job.Settings, *, json: Json = False) -> None:
 
 def evaluate(settings: evaluation.Settings, *, json: Json = False) -> None:
     """Judge a run's samples by their distances to fresh data, each beside its floor."""
-    with progress("sampling", "samples") as update:
-        result = evaluation.run(settings, update)
+    with progress("sampling and measuring", "%") as update:
+        result = evaluation.run(settings, update, say)
     answer(result, json, measure_lines(result))
 
 
 def sweep(settings: grid.Settings, *, json: Json = False) -> None:
     """Train a run for every combination of some settings, with one table and one figure."""
     with progress("sweeping", "runs") as update:
-        result = grid.run(settings, update)
+        result = grid.run(settings, update, say)
     keys, names = list(result.points[0].settings), list(result.points[0].measured)
     rows = [
         [*point.settings.values(), *(f"{one.value:.4g}" for one in point.measured.values())] for point in result.points
     ]
-    answer(result, json, [*table([*keys, *names], rows), *(result.figures or ())])
+    answer(result, json, [Table([*keys, *names], rows), *(result.figures or ())])
 
 
-def measure_lines(result: evaluation.Result) -> list[str]:
-    """Lines of a table: each measure with its floor, their ratio, and what simple generators reach."""
+def measure_lines(result: evaluation.Result) -> list[Part]:
+    """Table of measures, each with its floor, their ratio, and what simple generators reach; and the bounds."""
     others = list(next(iter(result.metrics.values())).baselines)
     rows = []
     for name, m in result.metrics.items():
         ratio = "" if m.ratio is None or m.ratio_stderr is None else measured(m.ratio, m.ratio_stderr, 2)
         numbers = [measured(m.value, m.value_stderr, 4), measured(m.floor, m.floor_stderr, 4), ratio]
         rows.append([name, *numbers, *(f"{m.baselines[other]:.4f}" for other in others)])
-    lines = table(["", "samples", "floor", "ratio", *others], rows)
+    lines: list[Part] = [Table(["", "samples", "floor", "ratio", *others], rows)]
     for name, b in result.bound.items():
         whole = f"{b['bits_per_dim']:.4f} bits/dim" if b["kind"] == "discretised" else f"{b['bits']:.3f} bits (density)"
         lines.append(f"bound, {name + ':':10} {whole}")

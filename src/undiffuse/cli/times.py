@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from undiffuse.cli.answers import measured, table
+from undiffuse.cli.answers import measured
+from undiffuse.cli.tables import Part, Table
 from undiffuse.physics.crossings import Time
 from undiffuse.physics.transitions import NAMES, CriticalTimes
 
 
-def times_table(found: CriticalTimes, more: Mapping[str, Time] | None = None) -> list[str]:
-    """Lines of a table of critical times, each with its criterion and errors, ``more`` last, and of predictions."""
+def times_table(found: CriticalTimes, more: Mapping[str, Time] | None = None) -> list[Part]:
+    """Tables of critical times, each with its criterion and errors, ``more`` last, and of predictions."""
     covariance = found.covariance
     missing = "" if covariance.applies else ": too little for the covariance criterion to be about these classes"
     agreement = found.agreement()
@@ -29,12 +30,12 @@ def times_table(found: CriticalTimes, more: Mapping[str, Time] | None = None) ->
     return [
         f"largest variance {covariance.eigenvalue:.4g} +- {covariance.eigenvalue_stderr:.2g}; "
         f"overlap of its axis with the class means {covariance.overlap:.3f}{missing}",
-        *table(
+        Table(
             ["criterion", "OU time", "step t", "error: samples", "training set", "interpolation", "against covariance"],
             rows,
         ),
         f"cloning and U-turns are read at {found.level:.4f}: {found.level_assumes}",
-        *table(
+        Table(
             ["theory, from the classes of the training set", "OU time", "step t", "for", "measured against it"],
             theories,
         ),

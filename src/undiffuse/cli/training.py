@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, announce, answer, explain
+from undiffuse.cli.answers import Json, announce, answer, explain, say
 from undiffuse.studies import sample as sampling
 from undiffuse.studies import train as training
 from undiffuse.support.progress import progress
 
-ANNOUNCED = training.Before(on_recipe=explain, on_plan=announce)
+ANNOUNCED = training.Before(on_recipe=explain, on_plan=announce, on_cost=say)
 
 
 def train(settings: training.Settings, *, json: Json = False) -> None:
@@ -20,7 +20,7 @@ def train(settings: training.Settings, *, json: Json = False) -> None:
 def sample(settings: sampling.Settings, *, json: Json = False) -> None:
     """Generate samples from a trained run into a .npy file of shape (n, dim)."""
     with progress("sampling", "samples") as update:
-        result = sampling.run(settings, update)
+        result = sampling.run(settings, update, say)
     answer(result, json, [f"{result.n} samples of dimension {result.dim} in {result.out} ({result.seconds} s)"])
 
 

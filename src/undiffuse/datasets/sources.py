@@ -291,7 +291,7 @@ class _Named:
             return (usual or others)[0]
         raise UserError(
             f"{self.what} holds {listed(self.names) or 'nothing'}, none of them called {' or '.join(_SAMPLES[:2])}: "
-            "name the samples with --set data.key=NAME"
+            "name the samples with --set data.key=NAME (for show: --key NAME)"
         )
 
     def _labels(self, wanted: str | None, samples: str) -> str | None:

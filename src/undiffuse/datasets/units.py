@@ -77,17 +77,25 @@ class Units(Section):
         Raises
         ------
         UserError
-            If every column is constant.
+            If every column is constant, or one holds numbers too large to be squared.
         """
         low, high = x.min(axis=0), x.max(axis=0)
         varies = high > low
         require(varies.any(), f"all {x.shape[1]} columns are constant: there is nothing to learn")
+        with np.errstate(over="ignore", invalid="ignore"):
+            centre, scale = x.mean(axis=0), x.std(axis=0)
+        far = np.flatnonzero(~(np.isfinite(centre) & np.isfinite(scale)))
+        require(
+            far.size == 0,
+            f"column {far[:1].sum() + 1} holds numbers up to {np.abs(x).max():.3g}, whose squares are infinite: "
+            "divide it by a power of ten",
+        )
         whole = np.flatnonzero(whole_columns(x))
         return cls(
             names=tuple(names),
             # The mean of equal numbers may differ from them by a rounding.
-            centre=tuple(np.where(varies, x.mean(axis=0), low).tolist()),
-            scale=tuple(np.where(varies, x.std(axis=0), 0.0).tolist()),
+            centre=tuple(np.where(varies, centre, low).tolist()),
+            scale=tuple(np.where(varies, scale, 0.0).tolist()),
             whole=tuple(whole.tolist()),
             low=tuple(low[whole].tolist()),
             high=tuple(high[whole].tolist()),

@@ -229,6 +229,21 @@ def reconstructions(
     UserError
         If ``t`` is outside 1..T or ``repeats`` below 1.
     """
+    diffused, walk = uturn_trajectory(denoiser, x0, t, repeats, sampler=sampler, seed=seed)
+    *_, last = walk
+    return diffused, last.x.reshape(len(x0), repeats, denoiser.dim)
+
+
+def uturn_trajectory(
+    denoiser: Denoiser, x0: Floats, t: int, repeats: int, *, sampler: Sampler | None = None, seed: int = 0
+) -> tuple[Floats, Iterator[State]]:
+    """Diffused samples ``(n, dim)``, and every state of bringing them back, ``(n repeats, dim)``.
+
+    Parameters
+    ----------
+    denoiser, x0, t, repeats, sampler, seed
+        See :func:`reconstructions`.
+    """
     require(1 <= t <= denoiser.forward.T, f"t = {t} is outside 1..{denoiser.forward.T}")
     require(repeats >= 1, f"repeats = {repeats}: wanted at least 1")
     n, dim = x0.shape
@@ -236,8 +251,7 @@ def reconstructions(
     sampler = sampler or Ancestral()
     if sampler.steps is not None:
         sampler = replace(sampler, steps=min(sampler.steps, t))
-    back = reconstruct(denoiser, np.repeat(diffused, repeats, axis=0), t, sampler=sampler, seed=seed)
-    return diffused, back.reshape(n, repeats, dim)
+    return diffused, reverse_trajectory(denoiser, np.repeat(diffused, repeats, axis=0), t, sampler=sampler, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
 from undiffuse.figures.tables import Cloud, columns_and_pairs
+from undiffuse.figures.views import side_by_side
 from undiffuse.figures.weights import (
     line_potentials,
     plane_potentials,
@@ -46,6 +47,7 @@ __all__ = [
     "save",
     "scaling",
     "score_differences",
+    "side_by_side",
     "spectra",
     "training_scheme",
     "weights_along_time",

@@ -2,11 +2,12 @@
 
 from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
-from undiffuse.metrics.evaluate import evaluate, measure_names, memory_needed
+from undiffuse.metrics.evaluate import Evaluation, evaluate, measure_names, memory_needed
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
 
 __all__ = [
     "Comparison",
+    "Evaluation",
     "energy_distance",
     "evaluate",
     "frechet_distance",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,11 @@ from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
 from undiffuse.support.arrays import Floats
+from undiffuse.support.costs import seconds_of
 from undiffuse.support.errors import require
+from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.streams import Purpose, stream
+from undiffuse.support.threads import cores, one_thread
 
 if TYPE_CHECKING:  # it loads torch, which only images need
     from undiffuse.metrics.classifiers import Classifiers
@@ -57,23 +61,61 @@ def evaluate(
         ``frechet_distance``, ``precision``, ``recall``, ``density``, ``coverage`` on the plain classifier's features,
         ``confident`` and ``share_of_LABEL`` by the strict one, ``confident_plain``, and ``memorised``.
     """
+    return Evaluation(data, replicates, seed, classifiers, baselines or {}).of(samples)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What samples are measured against, and how; see :func:`evaluate`.
+
+    Attributes
+    ----------
+    data, replicates, seed, classifiers, baselines
+        As there.
+    on_progress : callable
+        Told how many replicates are measured, and how many there are.
+    """
+
+    data: Dataset
+    replicates: int
+    seed: int = 0
+    classifiers: Classifiers | None = None
+    baselines: Mapping[str, Floats] = field(default_factory=dict)
+    on_progress: OnProgress = silent
+
+    def of(self, samples: Floats) -> dict[str, Comparison]:
+        """Compare samples of shape ``(n, dim)`` with the data; see :func:`evaluate`."""
+        return _compared(self, samples)
+
+    def seconds(self, size: int) -> float:
+        """Seconds that measuring samples will take, from one set of ``size`` real ones."""
+        reference, other = self.data.two_sets(size, stream(self.seed, Purpose.FRESH_DATA, 0))
+        one = seconds_of(lambda: _measures(self.data, self.classifiers)(other, reference))
+        return one * self.replicates * (2 + len(self.baselines)) / min(_THREADS, cores())
+
+
+def _compared(how: Evaluation, samples: Floats) -> dict[str, Comparison]:
+    data, replicates, baselines = how.data, how.replicates, how.baselines
     size = len(samples) // replicates
     require(replicates >= 2, f"replicates = {replicates}: wanted at least 2")
     if (largest := data.largest_set()) is not None:
         size = min(size, largest)
     require(size >= 2, f"{len(samples)} samples do not make {replicates} sets")
-    measured = _measures(data, classifiers)
+    measured = _measures(data, how.classifiers)
 
     def compare(i: int) -> list[Numbers]:
-        reference, other = data.two_sets(size, stream(seed, Purpose.FRESH_DATA, i))
-        sets = (x[i * size : (i + 1) * size] for x in (samples, *(baselines or {}).values()))
+        reference, other = data.two_sets(size, stream(how.seed, Purpose.FRESH_DATA, i))
+        sets = (x[i * size : (i + 1) * size] for x in (samples, *baselines.values()))
         found = [measured(x, reference) for x in (*sets, other)]
         if "memorised" in found[-1]:
             found[-1]["memorised"] = memorised_share(reference, data.train)  # the other set is of training data
         return found
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        results = list(pool.map(compare, range(replicates)))
+    with one_thread(), ThreadPoolExecutor(_THREADS) as pool:
+        results = []
+        for found in pool.map(compare, range(replicates)):
+            results.append(found)
+            how.on_progress(len(results), replicates)
 
     def over_replicates(which: int, name: str) -> Floats:
         return np.array([found[which][name] for found in results])
@@ -82,7 +124,7 @@ def evaluate(
         name: Comparison.of(
             over_replicates(0, name),
             over_replicates(-1, name),
-            {b: float(over_replicates(k, name).mean()) for k, b in enumerate(baselines or {}, start=1)},
+            {b: float(over_replicates(k, name).mean()) for k, b in enumerate(baselines, start=1)},
         )
         for name in results[0][0]
     }

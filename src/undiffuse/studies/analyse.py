@@ -20,14 +20,15 @@ from undiffuse.physics import curves, transitions, weights
 from undiffuse.physics.crossings import Curve, Time, locate
 from undiffuse.physics.resampling import of_starts
 from undiffuse.physics.transitions import CriticalTimes, CurveOptions
-from undiffuse.physics.uturns import StepError
+from undiffuse.physics.uturns import STEPS, StepError
 from undiffuse.physics.weights import Change, Row, Spectrum
-from undiffuse.studies import report
+from undiffuse.studies import rates, report
 from undiffuse.studies.bank_measurements import BankMeasurements, Panels
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import N
 from undiffuse.support.arrays import Floats
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.files import write_file
 from undiffuse.support.progress import OnProgress, counter, silent
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEWEST_TIMES = 8
+_WALKED = 3.2  # times the U-turns of their curve, that all measurements on a bank take, 2026-11-25
 CAPTIONS = {
     "critical_times": (
         "Left: two copies, and a U-turn from data, end in the same class. Middle: curvature of the reverse potential "
@@ -152,8 +154,10 @@ class Result(Kept):
         return super().as_dict() | found | {"names": names}
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Follow a run's weights; write tables, figures, ``summary.json`` and ``index.html``.
+
+    ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -175,6 +179,11 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     options = CurveOptions(settings.points, n, seed)
     times = transitions.spread_times(forward, settings.points)
     around = times[:: max(1, settings.points // 20)]
+    if on_cost is not None:
+        seconds = rates.of_critical_times(forward, training.x, settings.points, n)
+        seconds += STEPS * _WALKED * rates.of_step(model, n) * len(around)
+        work = f"curves of {n} samples at {settings.points} times, and U-turns through the bank at {len(around)}"
+        on_cost(Cost(seconds, work, "smaller -n or --points"))
     step = counter(on_progress, 5 + 2 * len(around) + len(times))
     found = transitions.critical_times(opened.reference, training, held_out, options, on_step=step)
     few = min(n, 200)

@@ -17,9 +17,11 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics import transitions
 from undiffuse.physics.transitions import CriticalTimes, CurveOptions
 from undiffuse.runs import config as configuration
+from undiffuse.studies import rates
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
-from undiffuse.studies.options import Changes, IdxFolder, N, all_changes
+from undiffuse.studies.options import Changes, IdxFolder, N, PresetName, all_changes
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
@@ -51,7 +53,7 @@ class Settings:
         Seed of all noise.
     """
 
-    source: str
+    source: PresetName
     _: KW_ONLY
     changes: Changes = ()
     data: IdxFolder = None
@@ -92,8 +94,8 @@ class Result(Kept):
         return super().as_dict() | self.found.as_dict()
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
-    """Find every critical time; progress counts groups of curves.
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
+    """Find every critical time; progress counts groups of curves, and ``on_cost`` is told before what they will take.
 
     Raises
     ------
@@ -106,6 +108,9 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     data, forward = _data_of(settings)
     check_memory(8 * 8 * settings.n * data.dim, f"diffusing n = {settings.n} samples")
     training, held_out = data.classes()
+    if on_cost is not None:
+        seconds = rates.of_critical_times(forward, data.train, settings.points, settings.n)
+        on_cost(Cost(seconds, f"curves of {settings.n} samples at {settings.points} times", "smaller -n or --points"))
     gaussian = GaussianDenoiser.from_data(forward, data.train)
     found = transitions.critical_times(gaussian, training, held_out, options, on_step=counter(on_progress, 4))
     result = Result(

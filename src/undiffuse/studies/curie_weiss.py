@@ -15,15 +15,18 @@ from undiffuse import figures as drawing
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics.agreement import Agreement
-from undiffuse.physics.breaking import Breaking, Walk, symmetry_breaking
+from undiffuse.physics.breaking import STEP, Breaking, Walk, symmetry_breaking
 from undiffuse.physics.crossings import check_points
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
 from undiffuse.physics.scaling import SIZES, Scaling, large_enough, scaling, walk_to_crossing
+from undiffuse.studies import rates
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Numbers
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
+from undiffuse.support.backend import processes
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
@@ -33,6 +36,7 @@ from undiffuse.support.streams import Purpose, stream
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_STEPS_PER_POINT = 250.0  # steps at every size for each time, those of the scaling included, 2026-11-25
 _APPROXIMATIONS: tuple[Method, ...] = ("two-state", "large-time")
 
 
@@ -135,8 +139,10 @@ class Result(Kept):
         return super().as_dict() | self.agreement.as_dict()
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Break the symmetry for each size, and measure both approximate scores; progress is counted in sizes.
+
+    ``on_cost`` is told before what that will take, from a few steps at each size.
 
     Raises
     ------
@@ -153,10 +159,13 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     for model in models:
         model.require_two_states()
     check_memory(4 * 8 * settings.walkers * max(sizes), f"moving {settings.walkers} walkers of {max(sizes)} spins")
+    backend = settings.backend.build()
+    if on_cost is not None and not backend.elsewhere:
+        on_cost(_cost(settings, models))
     start = time.monotonic()
     errors = score_errors(beta, h, seed=seed)
     calls = [(model, None, settings.walkers, settings.points, seed) for model in models]
-    found = settings.backend.build().map(symmetry_breaking, calls, settings.workers, on_progress)
+    found = backend.map(symmetry_breaking, calls, settings.workers, on_progress)
     fit = finite_size_scaling(settings, {r.N: r.walk for r in found})
     deviations = np.concatenate([curve.deviations for r in found for curve in (r.binder, r.cloning, r.uturn)])
     result = Result(
@@ -174,6 +183,14 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         seconds=round(time.monotonic() - start, 2),
     )
     return result if settings.out is None else keep(settings.out, result, figures(result))
+
+
+def _cost(settings: Settings, models: Sequence[CurieWeiss]) -> Cost:
+    forward = ForwardProcess(NoiseSchedule.at_ou_times(np.linspace(STEP, 4, 100)))
+    step = sum(rates.of_step(CurieWeissDenoiser(forward, model), settings.walkers) for model in models)
+    seconds = _STEPS_PER_POINT * settings.points * step / processes(settings.workers, len(models))
+    work = f"{settings.walkers} walkers at {settings.points} times of {len(models)} sizes, and the scaling of sizes"
+    return Cost(seconds, work, "fewer --walkers, --points or --spins")
 
 
 def finite_size_scaling(settings: Settings, walks: Mapping[int, Walk]) -> Scaling | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from typing import Any
 
 from cyclopts import Parameter
@@ -12,15 +13,19 @@ from cyclopts import Parameter
 from undiffuse import metrics
 from undiffuse.baselines import gaussian_samples, mixture_samples
 from undiffuse.datasets import ImageDataset
+from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.metrics import Comparison
+from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_BACKEND, DEFAULT_SAMPLER, BackendOptions, SamplerOptions
 from undiffuse.studies.sample import draw
 from undiffuse.support import results
+from undiffuse.support.costs import Cost, OnCost, seconds_of, stages
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory, json_bytes, npy_bytes
-from undiffuse.support.progress import OnProgress, silent
+from undiffuse.support.progress import OnProgress, counter, silent
+from undiffuse.support.threads import PartThreads, one_thread
 
 _KEPT = 1_000  # samples kept in the run folder
 _BOUND_SAMPLES = {"empirical": 50}  # it is slow, and its bound is so much larger that a few samples suffice
@@ -90,8 +95,10 @@ class Result(results.Result):
     classifiers: Mapping[str, float] | None = None
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Generate samples, measure them, and keep ``metrics.json``, ``bound.json`` and the first samples in the folder.
+
+    Progress is told in percent; ``on_cost`` is told before what the work will take.
 
     Raises
     ------
@@ -108,18 +115,26 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         size = min(size, largest)
     states = 3 * 8 * size * count * data.dim
     check_memory(states + metrics.memory_needed(size), f"evaluating {count} sets of {size} samples")
-    start = time.monotonic()
-    x = draw(opened, size * count, sampler, seed, on_progress, settings.backend.build())
-    sampled = time.monotonic()
-    classifiers, others = None, {}
+    backend, classifiers, others = settings.backend.build(), None, {}
     if isinstance(data, ImageDataset) and len(data.labels) > 1:
         classifiers = opened.classifiers
         others = {
-            "gaussian": gaussian_samples(data.train, len(x), seed),
-            "mixture": mixture_samples(data.train, len(x), seed=seed),
+            "gaussian": gaussian_samples(data.train, size * count, seed),
+            "mixture": mixture_samples(data.train, size * count, seed=seed),
         }
-    compared = metrics.evaluate(x, data, count, seed=seed, classifiers=classifiers, baselines=others)
-    bounds = bounds_of(opened, seed)
+    evaluation = metrics.Evaluation(data, count, seed, classifiers, others)
+    seconds = (1.0, 1.0, 1.0)
+    if on_cost is not None:
+        steps = sampler.steps or opened.config.diffusion.T
+        seconds = (rates.of_samples(opened.model, size * count, sampler), evaluation.seconds(size), _of_bounds(opened))
+        work = f"{count} sets of {size} samples in {steps} steps, their distances, and the bound"
+        on_cost(Cost(sum(seconds), work, "smaller --replicates or --samples", at_most=True))
+    sampling, measuring, bounding = stages(on_progress, seconds)
+    start = time.monotonic()
+    x = draw(opened, size * count, sampler, seed, sampling, backend)
+    sampled = time.monotonic()
+    compared = replace(evaluation, on_progress=measuring).of(x)
+    bounds = bounds_of(opened, seed, bounding)
     result = Result(
         run=str(opened.path),
         samples=size,
@@ -145,12 +160,25 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     return result
 
 
-def bounds_of(opened: OpenRun, seed: int) -> dict[str, Bound]:
+def _of_bounds(opened: OpenRun) -> float:
+    """Seconds of the bounds, which are made side by side, from one time of each denoiser."""
+    x, t = opened.data.held_out, opened.config.diffusion.T
+    parts = {name: x[: _BOUND_SAMPLES.get(name, _MOST_BOUND_SAMPLES)] for name in opened.denoisers}
+    with one_thread():
+        return t * max(seconds_of(partial(d.xi_hat, parts[name], t)) for name, d in opened.denoisers.items())
+
+
+def bounds_of(opened: OpenRun, seed: int, on_progress: OnProgress = silent) -> dict[str, Bound]:
     """Bound (18) of the bank and of both exact denoisers on held-out samples; 8-bit images by their probability."""
     data, levels = opened.data, None
     if isinstance(data, ImageDataset) and data.images[1].eight_bits:
         levels = data.images[1].low, data.images[1].high
-    return {
-        name: bound(denoiser, data.held_out[: _BOUND_SAMPLES.get(name, _MOST_BOUND_SAMPLES)], levels=levels, seed=seed)
-        for name, denoiser in opened.denoisers.items()
-    }
+    step = counter(on_progress, len(opened.denoisers) * opened.config.diffusion.T)
+
+    def of(named: tuple[str, Denoiser]) -> Bound:
+        name, denoiser = named
+        x = data.held_out[: _BOUND_SAMPLES.get(name, _MOST_BOUND_SAMPLES)]
+        return bound(denoiser, x, levels=levels, seed=seed, on_step=lambda _: step())
+
+    with PartThreads(len(opened.denoisers)) as threads:
+        return dict(zip(opened.denoisers, threads.map(of, opened.denoisers.items()), strict=True))

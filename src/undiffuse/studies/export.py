@@ -16,8 +16,9 @@ from undiffuse.formats.arrays import BankArrays
 from undiffuse.formats.readme import readme
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import Flag
-from undiffuse.studies.sample import draw
+from undiffuse.studies.sample import cost, draw
 from undiffuse.support import results
+from undiffuse.support.costs import OnCost
 from undiffuse.support.errors import one_of, require
 from undiffuse.support.files import check_folder, check_memory, check_output, make_folder, write_file
 from undiffuse.support.progress import OnProgress, silent
@@ -95,8 +96,8 @@ class Result(results.Result):
     bytes: int
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
-    """Export a bank; progress is counted in samples.
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
+    """Export a bank; progress is counted in samples, and ``on_cost`` is told before what these will take.
 
     Raises
     ------
@@ -121,6 +122,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
             check_output(path, settings.overwrite)
     opened = OpenRun.of(settings.run)
     bank = BankArrays.of(opened.model.bank, settings.first, settings.last)
+    if settings.samples and on_cost is not None:
+        on_cost(cost(opened, settings.samples, Ancestral()))
     content = _content(opened, bank, settings, on_progress)
     make_folder(folder)
     write_file(paths[0], content)

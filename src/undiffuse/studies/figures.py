@@ -23,12 +23,13 @@ from undiffuse.diffusion.reverse import reconstructions
 from undiffuse.diffusion.samplers import Ancestral
 from undiffuse.figures import Pixels
 from undiffuse.model import Diffusion
-from undiffuse.studies import table_figures  # noqa: F401  its figures come first on the report
+from undiffuse.studies import rates, table_figures  # noqa: F401  its figures come first on the report
 from undiffuse.studies.keep import prepare, save_all
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.run_figures import FIGURES, figure
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.files import make_folder
 from undiffuse.support.progress import OnProgress, silent
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHOWN = 1_000  # points drawn in a cloud
+# What the figures of a run take, 2026-11-25, on digits and spirals: seconds for each, and walks of what they show.
+_EACH, _WALKS = 1.5, 8.0
 _REPAINT_STEPS = 250  # at most; each is made ten times
 
 
@@ -66,8 +69,10 @@ class Result(results.Result):
     figures: tuple[str, ...]
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Draw every figure that each run can have; progress counts figures of a run.
+
+    ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -76,6 +81,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     """
     prepare(settings.out)
     runs = [OpenRun.of(each) for each in settings.runs]
+    if on_cost is not None:
+        on_cost(cost(runs))
     if len(runs) == 1:
         return Result(tuple(map(str, figures_of(runs[0], settings.out, on_progress))))
     names = [opened.path.resolve().name for opened in runs]
@@ -87,6 +94,14 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         for path in figures_of(opened, settings.out / name, on_progress)
     ]
     return Result(tuple(map(str, [*made, *save_all(settings.out, {"5_generated": together})])))
+
+
+def cost(runs: Sequence[OpenRun]) -> Cost:
+    """What the figures of runs will take, most of it walks of what they show."""
+    shown = {opened: 100 if _of_images(opened) else _SHOWN for opened in runs}
+    walks = sum(rates.of_samples(opened.model, n) for opened, n in shown.items())
+    seconds = _WALKS * walks + _EACH * sum(each.applies(opened) for opened in runs for each in FIGURES.values())
+    return Cost(seconds, f"figures of {len(runs)} run{'s' if len(runs) > 1 else ''}", "fewer runs")
 
 
 def figures_of(opened: OpenRun, out: Path, on_progress: OnProgress = silent) -> list[Path]:

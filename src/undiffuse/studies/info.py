@@ -1,4 +1,4 @@
-"""``undiffuse info`` and ``undiffuse presets``: what a run folder holds, and which presets there are."""
+"""``undiffuse info``: what a run folder holds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from cyclopts import Parameter
 
-from undiffuse.runs import config as configuration
 from undiffuse.runs.folder import RunFolder
 from undiffuse.runs.heartbeat import Heartbeat
 from undiffuse.support import results
@@ -102,21 +101,6 @@ class Result(results.Result):
     progress: Progress | None
 
 
-@dataclass(frozen=True)
-class Preset:
-    """One preset."""
-
-    name: str
-    description: str
-
-
-@dataclass(frozen=True)
-class Presets(results.Result):
-    """All presets."""
-
-    presets: tuple[Preset, ...]
-
-
 def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     """Describe a run folder.
 
@@ -147,9 +131,3 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         config=config.model_dump(mode="json", exclude_none=True),
         progress=None if beat is None else Progress.of(beat),
     )
-
-
-def presets() -> Presets:
-    """List the presets."""
-    found = ((name, configuration.load(name).description) for name in configuration.presets())
-    return Presets(tuple(Preset(*each) for each in found))

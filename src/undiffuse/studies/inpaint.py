@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from cyclopts import Parameter
 
 from undiffuse.datasets import masks
 from undiffuse.diffusion.inpainting import Inpainting, Method, inpaint_trajectory
+from undiffuse.diffusion.reverse import State
 from undiffuse.metrics.reconstruction import Score, inpainting_score
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
+from undiffuse.support.costs import Cost, OnCost, step_seconds
 from undiffuse.support.errors import UserError
 from undiffuse.support.files import check_memory, check_output, write_npz
 from undiffuse.support.progress import OnProgress, silent
@@ -85,8 +88,10 @@ class Result(Score):
     out: str
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Destroy a part of held-out images, fill it in and write them; progress is counted in steps.
+
+    ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -106,9 +111,15 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     made = sampler.steps or opened.config.diffusion.T
     check_memory(8 * made * settings.repeats, f"a way with {settings.repeats} repeats")
     steps = len(how.path(sampler.times(opened.model, opened.model.forward.T))) - 1
-    walk = inpaint_trajectory(opened.model, images.x, destroyed, how=how, sampler=sampler, seed=settings.seed)
+
+    def walked() -> Iterator[State]:
+        return inpaint_trajectory(opened.model, images.x, destroyed, how=how, sampler=sampler, seed=settings.seed)
+
+    if on_cost is not None:
+        work = f"{steps} steps of {settings.n} images"
+        on_cost(Cost(steps * step_seconds(walked()), work, "a smaller -n, or --sampler ddim --steps 100"))
     filled = images.x
-    for done, state in enumerate(walk):
+    for done, state in enumerate(walked()):
         filled = state.x
         on_progress(done, steps)
     found = inpainting_score(images, filled, destroyed, opened.classifiers.strict)

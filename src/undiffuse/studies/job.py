@@ -48,7 +48,7 @@ def _quiet(label: str, unit: str) -> AbstractContextManager[OnProgress]:
 
 
 def run(settings: Settings, stage: Stage = _quiet, before: train.Before = train.UNTOLD) -> Result:
-    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its two long stages.
+    """Do the whole job; ``stage(label, unit)`` opens the progress of each of its three stages.
 
     The run is opened once, by the training; all later stages use its data, bank and denoisers.
 
@@ -59,9 +59,11 @@ def run(settings: Settings, stage: Stage = _quiet, before: train.Before = train.
     """
     with stage("training", "passes") as update:
         opened = train.train(settings, update, before)
-    with stage("sampling", "samples") as update:
-        judged = evaluate.run(evaluate.Settings(opened, seed=opened.config.seed, backend=settings.backend), update)
-    drawn = figures_of(opened, opened.path / "figures")
+    with stage("sampling and measuring", "%") as update:
+        how = evaluate.Settings(opened, seed=opened.config.seed, backend=settings.backend)
+        judged = evaluate.run(how, update, before.on_cost)
+    with stage("drawing", "figures") as update:
+        drawn = figures_of(opened, opened.path / "figures", update)
     page = report.write(opened, {name: each.caption for name, each in FIGURES.items()})
     return Result(
         run=str(opened.path),

@@ -17,8 +17,10 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics.langevin import forward_langevin, reverse_langevin
 from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck, fokker_planck
+from undiffuse.studies import rates
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.support.arrays import Floats
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
@@ -93,8 +95,10 @@ class Result(Kept):
     _hidden: ClassVar[tuple[str, ...]] = ("states", "grid", "densities")
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Simulate from two points to noise and back, beside the Fokker-Planck equation; progress counts three stages.
+
+    ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -108,6 +112,9 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     start = time.monotonic()
     forward = ForwardProcess(NoiseSchedule.at_ou_times(np.linspace(0.01, 4, 400)))
     exact = EmpiricalDenoiser(forward, [[-1.0], [1.0]])
+    if on_cost is not None:
+        seconds = 2 * rates.of_samples(exact, walkers)
+        on_cost(Cost(seconds, f"{walkers} walkers, {forward.T} steps there and back", "fewer --walkers"))
     rng = stream(settings.seed, Purpose.LANGEVIN)
     taus = [float(forward.schedule.ou_time(t)) for t in _TIMES]
     x0 = rng.choice([-1.0, 1.0], (walkers, 1))

@@ -16,9 +16,11 @@ from undiffuse.diffusion import reverse
 from undiffuse.diffusion.exact import GaussianDenoiser, LinearDenoiser
 from undiffuse.diffusion.samplers import Ancestral
 from undiffuse.runs import config as configuration
+from undiffuse.studies import rates
 from undiffuse.studies.keep import Kept, keep, prepare
-from undiffuse.studies.options import Changes, IdxFolder, N, all_changes
+from undiffuse.studies.options import Changes, IdxFolder, N, PresetName, all_changes
 from undiffuse.support.arrays import Floats
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, counter, silent
 
@@ -51,7 +53,7 @@ class Settings:
         Seed of all noise.
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     changes: Changes = ()
     data: IdxFolder = None
@@ -85,8 +87,10 @@ class Result(Kept):
     _hidden: ClassVar[tuple[str, ...]] = ("plane",)
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Sample with the linear model and test data and samples; progress is counted in samples.
+
+    ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -100,6 +104,9 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     n, k = min(settings.n, len(data.train)), min(settings.components, data.dim)
     model = LinearDenoiser(forward, data.train, seed=settings.seed)
     steps = min(forward.T, STEPS)
+    if on_cost is not None:
+        seconds = rates.of_samples(model, n, Ancestral(steps=steps))
+        on_cost(Cost(seconds, f"{n} samples in {steps} steps, each with a fit", "a smaller -n", at_most=True))
     samples = reverse.sample(
         model,
         n,

@@ -17,6 +17,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from undiffuse import datasets
+from undiffuse.datasets import Dataset
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.reverse import sample
@@ -31,18 +32,21 @@ from undiffuse.studies.options import (
     Changes,
     IdxFolder,
     Numbers,
+    PresetName,
     SamplerOptions,
     all_changes,
 )
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
-from undiffuse.support.backend import LOCAL
+from undiffuse.support.backend import LOCAL, processes
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import share_stderr, stderr, straight_line
 from undiffuse.support.streams import Purpose, Streams, stream
 from undiffuse.training import Execution
+from undiffuse.training.cost import pass_costs, training_seconds
 
 _PAIR = 4_000  # bytes of what is asked and told of a pair
 _HELD_OUT = 0.1  # share of each half that is not trained on
@@ -78,7 +82,7 @@ class Settings:
         Seed of the splits, of the trainings and of the samples.
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     n: Annotated[tuple[int, ...], Parameter(alias="-n", negative=())]
     hidden: Numbers = ()
@@ -162,8 +166,10 @@ class Result(results.Result):
     powers: Mapping[int, Mapping[str, Power]] | None = None
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Train twins for every number of training points and hidden units; progress counts pairs.
+
+    ``on_cost`` is told before what that will take, from a few passes over a set of each size.
 
     Raises
     ------
@@ -195,12 +201,30 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         for n, width in kinds
         for replicate in range(settings.seeds)
     ]
+    if on_cost is not None and not backend.elsewhere:
+        configs = {(n, width): _adapted(config, len(x), n, width) for n, width in kinds}
+        on_cost(_cost(configs, x, settings))
     pairs = backend.map(_pair, calls, settings.workers, on_progress)
     found = [
         _summed_up(n, width, pairs[k * settings.seeds : (k + 1) * settings.seeds]) for k, (n, width) in enumerate(kinds)
     ]
     powers = {width: _powers([t for t in found if t.hidden == width]) for width in widths} if len(sizes) >= 3 else None
     return Result(settings.preset, samples, settings.seed, tuple(found), powers)
+
+
+def _cost(configs: Mapping[tuple[int, int], Config], x: Floats, settings: Settings) -> Cost:
+    """What the trainings will take, from a few passes over a set of each size."""
+    one_of_each = 0.0
+    for (n, _), config in configs.items():
+        kept = n - max(1, round(_HELD_OUT * n))
+        half = Dataset(x[:kept], x[kept:n])
+        device, _ = Execution("auto").resolve(config, half.dim)
+        one_of_each += training_seconds(config, pass_costs(config, half, device), 1)
+    pairs = len(configs) * settings.seeds
+    several = processes(settings.workers, pairs) if pairs > 1 else processes(settings.workers, 2)
+    work = f"training {pairs} pair{'s' if pairs > 1 else ''} of twins on {several} workers"
+    seconds = 2 * settings.seeds * one_of_each / several
+    return Cost(seconds, work, "fewer -n, --seeds or --set training.epochs=5")
 
 
 def _adapted(config: Config, whole: int, n: int, hidden: int) -> Config:

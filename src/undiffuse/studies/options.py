@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from undiffuse.datasets import Missing
 from undiffuse.diffusion.samplers import SAMPLERS, Sampler, Variance
+from undiffuse.runs.config import presets
 from undiffuse.support.backend import Backend, BackendName
+
+if TYPE_CHECKING:
+    from cyclopts.completion import CompletionContext
 
 N = Annotated[int, Parameter(alias="-n")]
 Flag = Annotated[bool, Parameter(negative=())]
 Changes = Annotated[tuple[str, ...], Parameter(name="--set", negative=())]
 IdxFolder = Annotated[Path | None, Parameter(name="--data")]
 Numbers = Annotated[tuple[int, ...], Parameter(negative=())]
-SamplerName = Annotated[str, Parameter(help=f"One of {', '.join(SAMPLERS)}.")]
+SamplerName = Annotated[str, Parameter(help=f"One of {', '.join(SAMPLERS)}.", completer=lambda _: list(SAMPLERS))]
+
+
+def _presets_and_files(context: CompletionContext) -> list[str]:
+    """What may stand in the place of a preset, for the shell's completion: presets, and files that begin so."""
+    here = glob.glob(f"{glob.escape(context.incomplete)}*")
+    return [*presets(), *(f"{path}/" if os.path.isdir(path) else path for path in here)]
+
+
+PresetName = Annotated[str, Parameter(completer=_presets_and_files)]
 
 
 def all_changes(changes: Sequence[str], data: Path | None) -> list[str]:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from undiffuse import datasets
 from undiffuse.runs import config as configuration
-from undiffuse.studies.options import Changes, IdxFolder, Numbers, all_changes
+from undiffuse.studies.options import Changes, IdxFolder, Numbers, PresetName, all_changes
 from undiffuse.support import results
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
@@ -42,7 +42,7 @@ class Settings:
         Folder of IDX files (.gz or not) to take the digits from; for image presets.
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     workers: Numbers = (1, 2, 10, 100, 1000)
     changes: Changes = ()

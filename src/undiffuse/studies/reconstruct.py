@@ -7,10 +7,12 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
-from undiffuse.diffusion.reverse import reconstructions
+from undiffuse.diffusion.reverse import uturn_trajectory
 from undiffuse.metrics.reconstruction import Score, score
+from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.files import check_memory, check_output, write_npz
 from undiffuse.support.progress import OnProgress, silent
 
@@ -74,8 +76,10 @@ class Result(Score):
     out: str
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
-    """Reconstruct held-out images and write them.
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
+    """Reconstruct held-out images and write them; progress is counted in steps.
+
+    ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -87,7 +91,16 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     images = opened.held_out_images(settings.n)
     t, repeats, seed = settings.t, settings.repeats, settings.seed
     check_memory(4 * 8 * images.x.size * repeats, f"reconstructing {settings.n} images {repeats} times")
-    diffused, back = reconstructions(opened.model, images.x, t, repeats, sampler=sampler, seed=seed)
+    diffused, walk = uturn_trajectory(opened.model, images.x, t, repeats, sampler=sampler, seed=seed)
+    steps = min(t, sampler.steps or t)
+    if on_cost is not None:
+        seconds = steps * rates.of_step(opened.model, settings.n * repeats)
+        work = f"{steps} steps of {settings.n} images, {repeats} times each"
+        on_cost(Cost(seconds, work, "smaller -n or --repeats, or --sampler ddim --steps 50"))
+    for done, state in enumerate(walk):
+        back = state.x
+        on_progress(done, steps)
+    back = back.reshape(*images.x.shape[:1], repeats, images.x.shape[1])
     found = score(images, back, opened.classifiers.strict)
     arrays = {"original": images.x, "label": images.labels, "diffused": diffused, "reconstructed": back}
     path = write_npz(settings.out, arrays, settings.overwrite)

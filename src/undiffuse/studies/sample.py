@@ -14,11 +14,13 @@ from undiffuse.datasets.units import made_up
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.samplers import Sampler
 from undiffuse.model import Diffusion
+from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_BACKEND, DEFAULT_SAMPLER, BackendOptions, Flag, N, SamplerOptions
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.backend import LOCAL, Backend
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.files import check_memory, check_output, write_array, write_file
 from undiffuse.support.progress import OnProgress, counter, silent
 
@@ -79,8 +81,8 @@ class Result(results.Result):
     seconds: float
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
-    """Generate samples and write them.
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
+    """Generate samples and write them; ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -94,6 +96,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     start = time.monotonic()
     # The states, their noise and what is written stand in memory at once.
     check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
+    if on_cost is not None and backend == LOCAL:
+        on_cost(cost(opened, settings.n, sampler))
     x = opened.to_user(draw(opened, settings.n, sampler, settings.seed, on_progress, backend))
     path = _write_table(settings.out, opened, x) if table else write_array(settings.out, x, settings.overwrite)
     return Result(
@@ -104,6 +108,15 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         steps=sampler.steps or opened.config.diffusion.T,
         seed=settings.seed,
         seconds=round(time.monotonic() - start, 2),
+    )
+
+
+def cost(opened: OpenRun, n: int, sampler: Sampler) -> Cost:
+    """What ``n`` samples will take."""
+    steps = sampler.steps or opened.config.diffusion.T
+    seconds = rates.of_samples(opened.model, n, sampler)
+    return Cost(
+        seconds, f"{n} samples in {steps} steps", "a smaller -n, or --sampler dpmpp-2m --steps 50", at_most=True
     )
 
 

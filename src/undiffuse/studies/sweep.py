@@ -18,14 +18,19 @@ from undiffuse import datasets
 from undiffuse import figures as drawing
 from undiffuse.metrics import measure_names
 from undiffuse.runs import config as configuration
+from undiffuse.runs.config import Config
 from undiffuse.studies import evaluate, train
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
-from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, all_changes
+from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, PresetName, all_changes
 from undiffuse.support import results
+from undiffuse.support.backend import processes
+from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import one_of, require
 from undiffuse.support.files import make_folder
 from undiffuse.support.progress import OnProgress, silent
+from undiffuse.training import Execution
+from undiffuse.training.cost import pass_costs, training_seconds
 from undiffuse.training.execution import DeviceName
 
 if TYPE_CHECKING:
@@ -67,7 +72,7 @@ class Settings:
     backend : BackendOptions
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     over: Annotated[tuple[str, ...], Parameter(negative=())]
     out: Path
@@ -126,8 +131,10 @@ class Result(Kept):
     points: tuple[Point, ...]
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Train a run for every combination, measure it, and write table and figure; progress is counted in runs.
+
+    ``on_cost`` is told before what the trainings will take, from a few passes of the first.
 
     Raises
     ------
@@ -150,6 +157,8 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     )
     backend = settings.backend.build()
     backend.check()
+    if on_cost is not None and not backend.elsewhere:
+        on_cost(_cost(configs, settings.workers))
     make_folder(settings.out)
     calls = [(training, judged) for training in trainings]
     found = backend.map(_measured, calls, settings.workers, on_progress, gpu=settings.device == "cuda")
@@ -163,6 +172,15 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         ),
     )
     return keep(settings.out, result, figures(result))
+
+
+def _cost(configs: Sequence[Config], workers: int | None) -> Cost:
+    """What the trainings will take if each takes what the first does."""
+    config, data = configs[0], datasets.load(configs[0])
+    device, _ = Execution("auto").resolve(config, data.dim)
+    several = processes(workers, len(configs))
+    seconds = len(configs) * training_seconds(config, pass_costs(config, data, device), 1) / several
+    return Cost(seconds, f"{len(configs)} trainings on {several} workers, if all are like the first", "fewer values")
 
 
 def combinations(over: Sequence[str]) -> list[tuple[Setting, ...]]:

@@ -21,6 +21,7 @@ from undiffuse.studies.keep import prepare, save_all
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
+from undiffuse.support.costs import OnCost
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import make_folder
 from undiffuse.support.progress import OnProgress, silent
@@ -128,8 +129,10 @@ MODELS = {
 Runs = Mapping[str, OpenRun]
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Make every figure for which there are runs, as PNG files; progress counts figures.
+
+    ``on_cost`` is told before what that will take.
 
     Raises
     ------
@@ -147,8 +150,10 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     if len(missing) == sum(1 for needs, _ in FIGURES.values() if needs):
         wanted = "\n".join(f"  {model.what}: {model.command}" for model in MODELS.values())
         raise UserError(f"none of the runs given is one that the thesis's figures show; they are\n{wanted}")
-    make_folder(settings.out)
     found = {name: opened for name, opened in chosen.items() if opened is not None}
+    if on_cost is not None:
+        on_cost(run_figures.cost([*found.values()]))
+    make_folder(settings.out)
     made: list[Path] = []
     for done, (number, (_, draw)) in enumerate(FIGURES.items(), start=1):
         if number not in missing:

@@ -24,9 +24,11 @@ from undiffuse.studies.options import (
     Flag,
     IdxFolder,
     OwnOptions,
+    PresetName,
     all_changes,
 )
 from undiffuse.support import results
+from undiffuse.support.costs import OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.training import Execution, Overfit, train_run
@@ -66,7 +68,7 @@ class Settings:
         Folder that all workers reach, for a copy of the data while it trains; the run folder by default.
     """
 
-    preset: str
+    preset: PresetName
     _: KW_ONLY
     out: Path | None = None
     changes: Changes = ()
@@ -119,10 +121,13 @@ class Before:
         Told the settings chosen for data without a preset.
     on_plan : callable, optional
         Told what the training will take.
+    on_cost : callable, optional
+        Told what the evaluation after it will take.
     """
 
     on_recipe: Callable[[Recipe], None] | None = None
     on_plan: Callable[[Plan], None] | None = None
+    on_cost: OnCost | None = None
 
 
 UNTOLD = Before()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
@@ -11,10 +11,13 @@ from cyclopts import Parameter
 
 from undiffuse.diffusion.reverse import reconstructions
 from undiffuse.metrics.reconstruction import Score, score
+from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Flag, N, Numbers, SamplerOptions
 from undiffuse.support import results
 from undiffuse.support.backend import LOCAL
+from undiffuse.support.costs import Cost, OnCost
+from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory, check_output, json_bytes, write_json
 from undiffuse.support.progress import OnProgress, silent
 
@@ -49,9 +52,9 @@ class Settings:
     run: RunLike
     _: KW_ONLY
     t: Numbers = ()
-    repeats: int = 5
+    repeats: int = 2
     n: N = 100
-    steps: int = 100
+    steps: int = 50
     out: Path | None = None
     seed: int = 0
     backend: BackendOptions = DEFAULT_BACKEND
@@ -87,8 +90,10 @@ class Result(results.Result):
     out: str | None = None
 
 
-def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
+def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
     """Diffuse to each time and back with each denoiser; progress is counted in points of the curves.
+
+    ``on_cost`` is told before what that will take, from a few steps with each denoiser.
 
     Raises
     ------
@@ -107,7 +112,13 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     _ = opened.classifiers  # made and kept in the run before other processes ask for them
     here = backend == LOCAL
     what = replace(settings, run=opened if here else opened.path)
-    calls = [(what, name, t) for name in opened.denoisers for t in times]
+    require(times[0] >= 1 and times[-1] <= T, f"t = {list(times)}: wanted times in 1..{T}")
+    require(settings.repeats >= 1, f"repeats = {settings.repeats}: wanted at least 1")
+    SamplerOptions(steps=settings.steps).build()
+    if on_cost is not None and here:
+        on_cost(_cost(opened, settings, times))
+    # Denoisers differ in what they cost, so each time is walked with all of them before the next.
+    calls = [(what, name, t) for t in times for name in opened.denoisers]
     points = backend.map(_point, calls, 1 if here else None, on_progress)
     curves: dict[str, dict[str, list[float]]] = {}
     for (_, name, _), point in zip(calls, points, strict=True):
@@ -131,6 +142,14 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     if settings.out is not None:
         write_json(settings.out, content, settings.overwrite)
     return result
+
+
+def _cost(opened: OpenRun, settings: Settings, times: Sequence[int]) -> Cost:
+    steps = sum(min(t, settings.steps) for t in times)
+    turned = settings.n * settings.repeats
+    seconds = steps * sum(rates.of_step(denoiser, turned) for denoiser in opened.denoisers.values())
+    work = f"U-turns of {turned} images with {len(opened.denoisers)} denoisers, {steps} steps each"
+    return Cost(seconds, work, "smaller --repeats, --steps or -n, or with few --t")
 
 
 def _point(settings: Settings, name: str, t: int) -> Score:

@@ -27,10 +27,11 @@ def silent(done: int, total: int) -> None:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it, such as 38 s, 12 min or 3.5 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+    """A time in the unit that suits it, such as 38 s, 12 min, 3.5 h or 6.6 days."""
+    for unit, length, digits in (("s", 1, 0), ("min", 60, 0), ("h", 3600, 1)):
+        if seconds < 100 * length:
+            return f"{seconds / length:.{digits}f} {unit}"
+    return f"{seconds / 86400:.1f} days"
 
 
 def counter(update: OnProgress, total: int, per: int = 1) -> Callable[..., None]:
