@@ -28,7 +28,8 @@ format: $(VENV)/.developer
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.developer  ## training speed against the alternatives, measured in the same run
+bench: $(VENV)/.developer  ## training and sampling beside their floors, then training beside the alternatives; ten minutes
+	$(BIN)/python benchmarks/floors.py
 	$(BIN)/python benchmarks/spiral_training.py
 
 clean:

@@ -39,6 +39,7 @@ from undiffuse.networks.bank import MemoryBlock
 from undiffuse.networks.network import start_weights
 from undiffuse.runs.config import Config
 from undiffuse.support.errors import UserError
+from undiffuse.support.processor import instruction_sets
 from undiffuse.support.threads import cores, one_thread
 from undiffuse.training import engines
 from undiffuse.training.blocks import total_passes
@@ -173,13 +174,13 @@ def digit_training(config: Config, run: Path | None) -> Row:
         for block in config.blocks():
             training, a = config.training_at(block.last), config.architecture_at(block.last, data.dim)
             lower = engines.choose(training, a, "cpu") == engines.LOWER
-            key = (a, training.batch, lower)
+            key = (a, training.batch, lower, training.posterior_share)
             if key not in _measured:
                 step = step_seconds(a, training.batch, torch.bfloat16 if lower else torch.float32)
                 _measured[key] = (
                     step,
                     move_seconds(a.hidden * (2 * a.width + 1)),
-                    posterior_seconds(a.width, len(data.train) // 2),
+                    posterior_seconds(a.width, int(training.posterior_share * len(data.train))),
                 )
             step, move, posterior = _measured[key]
             passes, n = total_passes(config, [block]), len(data.train)
@@ -192,7 +193,7 @@ def digit_training(config: Config, run: Path | None) -> Row:
     return Row(f"training {config.name}", 1, products, normals, moved, ours)
 
 
-_measured: dict[tuple[ud.Architecture, int, bool], tuple[float, float, float]] = {}
+_measured: dict[tuple[ud.Architecture, int, bool, float], tuple[float, float, float]] = {}
 
 
 def bank_of(config: Config, run: Path | None) -> ud.Bank:
@@ -277,7 +278,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         parts = f"{row.products:9.1f} {row.normals:8.1f} {row.bytes:6.1f} {row.floor:7.1f} {row.ours:7.1f}"
         print(f"{row.job:32} {row.of:5} {parts} {row.ours / row.floor:6.2f}")
     numbers = [asdict(row) | {"floor": row.floor, "ratio": row.ours / row.floor} for row in rows]
-    file.write({"measured": date.today().isoformat(), "rows": numbers})
+    sets = instruction_sets() & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
+    processor = f"{cores()} cores, {', '.join(sorted(sets)) or 'no vector extension known'}"
+    file.write({"measured": date.today().isoformat(), "processor": processor, "rows": numbers})
 
 
 if __name__ == "__main__":

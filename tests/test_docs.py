@@ -1,5 +1,6 @@
 """The documentation: its code runs, its links lead somewhere, its commands exist."""
 
+import json
 import os
 import re
 import subprocess
@@ -55,3 +56,11 @@ def test_both_readmes_show_the_same_commands_pages_and_numbers():
     rows = [re.findall(r"^\| `(.*)$", page.replace(",", "."), flags=re.MULTILINE) for page in pages]
     numbers = [[re.findall(r"\d[\d.]*", row) for row in table] for table in rows]
     assert numbers[0] == numbers[1]
+
+
+def test_the_table_of_speed_is_that_of_its_measurements():
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from speed_page import DOCS, filled
+
+    page = (DOCS / "speed.md").read_text(encoding="utf-8")
+    assert page == filled(page, json.loads((DOCS / "speed.json").read_text(encoding="utf-8")))

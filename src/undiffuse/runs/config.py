@@ -31,6 +31,7 @@ from undiffuse.support.streams import LARGEST_SEED
 
 EngineName = Literal["auto", "kernel", "torch"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 def _known_activation(name: str) -> str:
@@ -127,8 +128,10 @@ class TrainingSection(Section):
         Number of independent networks that torch trains side by side.
     targets : {"sample", "posterior"}
         What the network is trained on. ``sample`` (thesis): the noise that was added. ``posterior``: its mean given
-        ``x_t``, over a random half of the training samples, which has the same minimiser and far less scatter at large
+        ``x_t``, over a random share of the training samples, which has the same minimiser and far less scatter at large
         t: the stable target field of Xu, Tong & Jaakkola 2023.
+    posterior_share : float
+        That share. A small one is enough where many samples are as likely as each other, at large t.
     blends : float
         Share of the inputs made from ``u x_a + v x_b``, a kind of mixup: two training samples in the network's
         variables with u and v uniform on [0, 1.5]. They are faint, mixed, overlaid and too bright states, which the
@@ -150,6 +153,7 @@ class TrainingSection(Section):
     precision: Precision = "float32"
     at_once: Count = 8
     targets: Literal["sample", "posterior"] = "sample"
+    posterior_share: Share = 0.5
     blends: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @model_validator(mode="after")
@@ -171,7 +175,7 @@ class TimesSection(Section):
         Range of times.
     hidden, prediction, skip, components
         Replace those of :class:`NetworkSection`.
-    epochs, warm_epochs, batch, learning_rate, warm_learning_rate, targets, blends
+    epochs, warm_epochs, batch, learning_rate, warm_learning_rate, targets, posterior_share, blends
         Replace those of :class:`TrainingSection`.
     """
 
@@ -187,6 +191,7 @@ class TimesSection(Section):
     learning_rate: Positive | None = None
     warm_learning_rate: Positive | None = None
     targets: Literal["sample", "posterior"] | None = None
+    posterior_share: Share | None = None
     blends: Annotated[float, Field(ge=0, le=1)] | None = None
 
 

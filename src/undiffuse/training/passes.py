@@ -28,7 +28,7 @@ class Examples:
         Data in the network's own variables.
     seed, t : int
     training : TrainingSection
-        Its ``targets`` and ``blends`` are used.
+        Its ``targets``, ``posterior_share`` and ``blends`` are used.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Examples:
         self._train, self._held_out = train, held_out
         self._seed, self.t = seed, t
         self._posterior, self._blends = training.targets == "posterior", training.blends
+        self._points = max(1, int(training.posterior_share * len(train)))
 
     def of_pass(self, number: int) -> tuple[Float32, Float32]:
         """Inputs and targets of pass ``number``, in the order of the pass; each ``(n, dim)`` float32."""
@@ -60,7 +61,7 @@ class Examples:
         xi, x_t = self._diffused(x0, rng)
         # A blend is not a sample of the data, so the noise that was added to it is never its target.
         answered = np.ones(len(x0), bool) if self._posterior else blended
-        x0[answered] = self._posterior_mean(x_t[answered], self._train[rng.permutation(len(x0))[: len(x0) // 2]])
+        x0[answered] = self._posterior_mean(x_t[answered], self._train[rng.permutation(len(x0))[: self._points]])
         signal, noise = np.float32(self._forward.signal(self.t)), np.float32(self._forward.noise(self.t))
         xi[answered] = (x_t[answered] - signal * x0[answered]) / noise
         return x_t, self._target(x0, xi, x_t)

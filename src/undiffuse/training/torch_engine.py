@@ -9,6 +9,7 @@ import torch
 
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.support.arrays import Float32, Floats
+from undiffuse.training.adam import Adam, Tensors
 from undiffuse.training.state import TrainingState
 
 
@@ -32,8 +33,6 @@ class TorchEngine:
         losses and :meth:`outputs` are float32 all the same.
     """
 
-    _AVERAGE_EVERY = 4  # steps between updates of the average, which moves far more slowly
-
     def __init__(
         self,
         architecture: Architecture,
@@ -47,20 +46,17 @@ class TorchEngine:
         self._tied = architecture.tying != "untied"
         self._signs = torch.from_numpy(architecture.signs).to(self._device)
         self._names = [name for name in Weights.NAMES if not (self._tied and name == "A")]
-        self._parameters = {name: self._stack([getattr(s.weights, name) for s in states]) for name in self._names}
-        # foreach and fused apply the update elementwise, so networks stay independent of one another.
-        self._adam = torch.optim.Adam(list(self._parameters.values()), fused=True)
-        for name, parameter in self._parameters.items():
-            self._adam.state[parameter] = {
-                "step": torch.tensor(float(states[0].step), device=self._device),
-                "exp_avg": self._stack([getattr(s.first, name) for s in states]),
-                "exp_avg_sq": self._stack([getattr(s.second, name) for s in states]),
-            }
-        averages = [s.average for s in states if s.average is not None]
-        self._average = {name: self._stack([getattr(a, name) for a in averages]) for name in self._names if averages}
-        self._rooms: dict[tuple[str, tuple[int, ...], torch.dtype], torch.Tensor] = {}
+        self._parameters = self._stacked([s.weights for s in states])
         self._products = torch.bfloat16 if lower else torch.float32
-        self._step, self._kept = states[0].step, average**self._AVERAGE_EVERY
+        self._adam = Adam(
+            self._parameters,
+            (self._stacked([s.first for s in states]), self._stacked([s.second for s in states])),
+            states[0].step,
+            self._stacked([s.average for s in states if s.average is not None]),
+            average**Adam.AVERAGE_EVERY,
+            self._products if lower else None,
+        )
+        self._rooms: dict[tuple[str, tuple[int, ...], torch.dtype], torch.Tensor] = {}
 
     def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
         """Make one pass over the data.
@@ -75,14 +71,9 @@ class TorchEngine:
         total = torch.zeros(len(x), dtype=torch.float64, device=self._device)
         for start, rate in zip(range(0, x.shape[1], batch), rates, strict=True):
             chunk = slice(start, start + batch)
-            residual = self._gradients(inputs[:, chunk], targets[:, chunk], factors)
+            residual, gradients = self._gradients(inputs[:, chunk], targets[:, chunk], factors)
             total += residual.square().sum(dim=(1, 2), dtype=torch.float64)
-            self._adam.param_groups[0]["lr"] = float(rate)
-            self._adam.step()
-            self._step += 1
-            if self._average and self._step % self._AVERAGE_EVERY == 0:
-                for name, average in self._average.items():
-                    average.lerp_(self._parameters[name], 1 - self._kept)
+            self._adam.move(gradients, float(rate))
         return (total / (x.shape[1] * x.shape[2])).cpu().numpy()
 
     def outputs(self, x: Float32) -> Float32:
@@ -92,26 +83,25 @@ class TorchEngine:
 
     def states(self) -> list[TrainingState]:
         """See :class:`~undiffuse.training.state.Engine`."""
-        moments = {name: self._adam.state[parameter] for name, parameter in self._parameters.items()}
-        first, second = ({name: m[key] for name, m in moments.items()} for key in ("exp_avg", "exp_avg_sq"))
+        first, second = dict(self._adam.first), dict(self._adam.second)
         weights = self._unstack(self._whole())
         if self._tied:
             # The decoder is the encoder's transpose and has no moments of its own.
             first["A"] = second["A"] = torch.zeros_like(self._whole()["A"])
         averages: list[Weights | None] = [None] * len(weights)
-        if self._average:
-            averages = list(self._unstack(self._whole(self._average)))
+        if self._adam.average:
+            averages = list(self._unstack(self._whole(self._adam.average)))
         parts = zip(weights, self._unstack(first), self._unstack(second), averages, strict=True)
-        return [TrainingState(w, m, v, self._step, average) for w, m, v, average in parts]
+        return [TrainingState(w, m, v, self._adam.steps, average) for w, m, v, average in parts]
 
     # -- mathematics ------------------------------------------------------------------------------------------
 
-    def _whole(self, weights: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+    def _whole(self, weights: Tensors | None = None) -> Tensors:
         """All four arrays of these weights or of the present ones, ``A`` of shape ``(times, dim, hidden)``."""
         weights = weights or self._parameters
-        return {**weights, "A": weights["W"].mT * self._signs} if self._tied else weights
+        return {**weights, "A": weights["W"].mT * self._signs.to(weights["W"].dtype)} if self._tied else weights
 
-    def _forward(self, x: torch.Tensor, p: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _forward(self, x: torch.Tensor, p: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden activities and outputs."""
         h = self._room("h", (*x.shape[:2], p["W"].shape[1]), x.dtype)
         torch.baddbmm(p["b_h"][:, None], x, p["W"].mT, out=h)
@@ -119,30 +109,24 @@ class TorchEngine:
         out = self._room("out", x.shape, x.dtype)
         return h, torch.baddbmm(p["b_r"][:, None], h, p["A"].mT, out=out)
 
-    def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
-        """Set every parameter's gradient of ``factor * mean |r(x) - y|^2``; return the residual."""
-        p = {name: self._lowered(name, whole) for name, whole in self._whole().items()}
+    def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
+        """Residual ``r(x) - y`` and every parameter's gradient of ``factor * mean |r(x) - y|^2``."""
+        p = self._whole(self._adam.copies)
         h, out = self._forward(x, p)
         residual = torch.sub(out, y, out=self._room("residual", y.shape, y.dtype))
         g = torch.mul(residual, 2 * factors / x.shape[1], out=self._room("g", y.shape, y.dtype))
-        g_r, g = g.sum(dim=1), self._lowered("g", g)
+        g_r, g = g.sum(dim=1), self._lowered(g)
         g_A = torch.bmm(g.mT, h, out=self._room("g_A", p["A"].shape, x.dtype))
         g_u = torch.bmm(g, p["A"], out=self._room("g_u", h.shape, x.dtype))
         self._architecture.h.scale_gradient(g_u, h)
         g_W = torch.bmm(g_u.mT, x, out=self._room("g_W", p["W"].shape, x.dtype))
         if self._tied:
             g_W += (g_A * self._signs).mT
-        found = {"W": g_W, "b_h": g_u.sum(dim=1, dtype=torch.float32), "A": g_A, "b_r": g_r}
-        for name, parameter in self._parameters.items():
-            g = found[name]
-            same = g.dtype == torch.float32
-            parameter.grad = g if same else self._room(f"grad {name}", g.shape, torch.float32).copy_(g)
-        return residual
+        return residual, {"W": g_W, "b_h": g_u.sum(dim=1, dtype=torch.float32), "A": g_A, "b_r": g_r}
 
-    def _lowered(self, name: str, whole: torch.Tensor) -> torch.Tensor:
+    def _lowered(self, g: torch.Tensor) -> torch.Tensor:
         """The same numbers in the precision of the products."""
-        same = whole.dtype == self._products
-        return whole if same else self._room(f"low {name}", whole.shape, self._products).copy_(whole)
+        return g if g.dtype == self._products else self._room("low g", g.shape, self._products).copy_(g)
 
     def _room(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """Memory for a result, the same at each step: new pages cost more than what is written on them."""
@@ -156,10 +140,14 @@ class TorchEngine:
     def _tensor(self, array: Float32) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 
-    def _stack(self, arrays: list[Float32]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(arrays)).to(self._device)
+    def _stacked(self, weights: list[Weights]) -> dict[str, torch.Tensor]:
+        """Arrays that are trained, by name, stacked along the times; none if there are no weights."""
+        return {
+            name: torch.from_numpy(np.stack([getattr(w, name) for w in weights])).to(self._device)
+            for name in (self._names if weights else ())
+        }
 
     @staticmethod
-    def _unstack(tensors: dict[str, torch.Tensor]) -> list[Weights]:
+    def _unstack(tensors: Tensors) -> list[Weights]:
         arrays = {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
         return [Weights(**{name: arrays[name][i] for name in Weights.NAMES}) for i in range(len(arrays["W"]))]
