@@ -150,11 +150,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         memory = {kind: peak_bytes(kind, True) - peak_bytes(kind, False) for kind in KINDS}
         night = {kind: overnight(*of_size(kind, "n", max(SIZES[kind, "n"])), workers=2) for kind in KINDS}
         for kind in KINDS:
-            one = night[kind]
-            print(
-                f"{kind}: {memory[kind] / 1e6:.0f} MB to train a network; in ten hours two cores train 1000 networks of"
-            )
-            print(f"  {one['hidden']:.0f} hidden units, 20 passes, {one['disk_bytes'] / 1e9:.1f} GB on disk")
+            bank = night[kind]
+            print(f"{kind}: {memory[kind] / 1e6:.0f} MB to train a network; in ten hours two cores train 1000 networks")
+            print(f"  of {bank['hidden']:.0f} hidden units, 20 passes, {bank['disk_bytes'] / 1e9:.1f} GB on disk")
     except UserError as error:
         parser.error(str(error))
     if options.figure is not None:

@@ -186,6 +186,23 @@ def test_posterior_targets_are_the_empirical_denoisers_answer(rng):
     assert np.abs(targets).max() <= np.abs(half).max() + 1e-5  # means of training points never leave their hull
 
 
+def test_a_share_of_one_sample_answers_every_input_with_that_sample(rng):
+    """Each pass draws its own; with a share of all of them, inputs far apart have answers far apart."""
+    forward = ud.ForwardProcess(ud.NoiseSchedule.linear(20, 0.05, 0.4))
+    points = rng.standard_normal((40, 3)).astype("f4")
+
+    def targets(share, number):
+        training = settings_with(targets="posterior", posterior_share=share).training
+        parametrisation = Parametrisation(forward, Architecture(3, 5, prediction="x0"))
+        return Examples(parametrisation, points, points, 0, 5, training).of_pass(number)[1]
+
+    for number in (0, 1):
+        one = targets(0.001, number)
+        np.testing.assert_allclose(one, np.broadcast_to(one[0], one.shape), atol=1e-6)
+        assert np.isclose(points, one[0], atol=1e-6).all(axis=1).any()
+    assert targets(1.0, 0).std(axis=0).min() > 0.1
+
+
 def test_only_blends_are_answered_by_posterior_means_among_noise_targets(rng):
     forward = ud.ForwardProcess(ud.NoiseSchedule.linear(20, 0.05, 0.4))
     points = rng.standard_normal((400, 3)).astype("f4")

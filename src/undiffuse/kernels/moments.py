@@ -33,7 +33,7 @@ def adam_step(w, m, v, g, low, average, step, rate, share):
         Learning rate.
     share : float
     """
-    one, d1, d2, eps = np.float32(1), np.float32(DECAY_1), np.float32(DECAY_2), np.float32(EPSILON)
+    in_1, kept_2, in_2, eps = np.float32(1 - DECAY_1), np.float32(DECAY_2), np.float32(1 - DECAY_2), np.float32(EPSILON)
     speed = np.float32(rate / (1 - DECAY_1**step))
     c2 = np.float32(1 / np.sqrt(1 - DECAY_2**step))
     bits = np.empty(_CHUNK, np.uint32)
@@ -43,8 +43,8 @@ def adam_step(w, m, v, g, low, average, step, rate, share):
         W, M, V, G = w[start : start + size], m[start : start + size], v[start : start + size], g[start : start + size]
         _widen(G, bits, gradient)
         for i in range(size):
-            M[i] += (one - d1) * (gradient[i] - M[i])
-            V[i] = d2 * V[i] + (one - d2) * gradient[i] * gradient[i]
+            M[i] += in_1 * (gradient[i] - M[i])
+            V[i] = kept_2 * V[i] + in_2 * gradient[i] * gradient[i]
             W[i] -= speed * M[i] / (np.sqrt(V[i]) * c2 + eps)
         if low.size:
             whole, half = W.view(np.uint32), low[start : start + size]
