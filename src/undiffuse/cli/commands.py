@@ -31,6 +31,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
         "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),
+        "lab": (
+            "pictures:lab",
+            "Write a page in which a run on points in the plane moves: one file, no network (espirales en vivo).",
+        ),
         "analyse": (
             "banks:analyse",
             "Follow a run's weights along diffusion time, beside its critical times (evolución de los pesos).",

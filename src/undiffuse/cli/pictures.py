@@ -1,4 +1,4 @@
-"""The command figures."""
+"""The commands figures and lab."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from undiffuse.cli.answers import Json, answer, say
 from undiffuse.studies import figures as drawing
+from undiffuse.studies import lab as living
 from undiffuse.studies import thesis
+from undiffuse.support.files import in_bytes
 from undiffuse.support.progress import progress
 
 
@@ -42,3 +44,18 @@ def figures(
     for number, commands in found.missing.items():
         lines += [f"Figure {number} is left out; it needs", *(f"  {command}" for command in commands)]
     answer(found, json, lines)
+
+
+def lab(settings: living.Settings, *, json: Json = False) -> None:
+    """Write a page in which the bank of a run on points in the plane runs by itself: one file, no network."""
+    result = living.run(settings)
+    networks = f"{result.steps} of {result.T} networks" if result.steps < result.T else f"all {result.T} networks"
+    answer(
+        result,
+        json,
+        [
+            f"{result.out} ({in_bytes(result.bytes)}): {networks} of up to {result.hidden} units, "
+            f"{result.points} of {result.of} training points",
+            "open it in any browser: space plays, arrows step, a click takes a point to t and back",
+        ],
+    )

@@ -55,7 +55,7 @@ def captioned(folder: Path, captions: Mapping[str, str]) -> list[dict[str, str]]
     ]
 
 
-def render(template: str, figures: Sequence[Mapping[str, str]], **content: Any) -> str:
+def render(template: str, figures: Sequence[Mapping[str, str]] = (), **content: Any) -> str:
     """Fill in a page's template."""
     pages = Environment(
         loader=PackageLoader("undiffuse.studies"), autoescape=True, trim_blocks=True, lstrip_blocks=True

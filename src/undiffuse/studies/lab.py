@@ -1,0 +1,203 @@
+"""``undiffuse lab``: a page in which the bank of a run on points in the plane runs by itself, in one file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+
+import numpy as np
+from cyclopts import Parameter
+
+from undiffuse import datasets
+from undiffuse.formats.browser import NUMBERS_OF_A_UNIT, PLANE, PlaneBank
+from undiffuse.studies import report
+from undiffuse.studies.open_run import OpenRun, RunLike
+from undiffuse.studies.options import Flag
+from undiffuse.support import results
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.files import check_memory, check_output, read_file, write_file
+
+MOST_PARTICLES = 10_000
+MOST_POINTS = 2_000  # every arrow of the exact score looks at each
+_LARGEST_BANK = 2_800_000  # characters; with the rest of the page below 3 MB
+_CHARACTERS = 4 / 3 * 2 * NUMBERS_OF_A_UNIT  # of a hidden unit: 16 bits each, three bytes in four characters
+_LARGEST_SUMMARY = 50_000_000
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Settings:
+    """Which run, and how much of it.
+
+    Attributes
+    ----------
+    run : path
+        Run folder, of points in the plane.
+    out : path
+        HTML file to write.
+    steps : int, optional
+        Number of times whose networks are in the page, spread over 1..T; as many as fit in 3 MB by default.
+    particles : int
+        Particles at the start, up to 10,000.
+    points : int
+        Training points in the page at most, up to 2,000; the exact score is theirs.
+    seed : int
+        Seed of the page's noise.
+    overwrite : bool
+        Replace a file that is there.
+    """
+
+    run: RunLike
+    _: KW_ONLY
+    out: Path = Path("lab.html")
+    steps: int | None = None
+    particles: int = 2_000
+    points: int = MOST_POINTS
+    seed: int = 0
+    overwrite: Flag = False
+
+
+@dataclass(frozen=True)
+class Result(results.Result):
+    """What was written.
+
+    Attributes
+    ----------
+    out : str
+        The page.
+    bytes : int
+        Its size.
+    T, steps : int
+        Times of the bank, and those whose networks are in the page.
+    hidden : int
+        Hidden units of the largest of these.
+    points, of : int
+        Training points in the page, and in the run.
+    critical_times : dict
+        Critical times marked, by name.
+    """
+
+    out: str
+    bytes: int
+    T: int
+    steps: int
+    hidden: int
+    points: int
+    of: int
+    critical_times: Mapping[str, float]
+
+
+def run(settings: Settings) -> Result:
+    """Write the page.
+
+    Raises
+    ------
+    UserError
+        If the run is not of points in the plane, is unfinished, its data are gone, a number is out of range, or the
+        file cannot be written.
+    """
+    out = check_output(settings.out, settings.overwrite, ".html")
+    require(
+        1 <= settings.particles <= MOST_PARTICLES, f"particles = {settings.particles}: wanted 1..{MOST_PARTICLES:,}"
+    )
+    require(1 <= settings.points <= MOST_POINTS, f"points = {settings.points}: wanted 1..{MOST_POINTS:,}")
+    require(0 <= settings.seed < 2**32, f"seed = {settings.seed}: wanted 0..{2**32 - 1}")
+    opened = OpenRun.of(settings.run)
+    model = opened.model
+    require(
+        model.dim == PLANE,
+        f"{opened.path} is of {model.dim} variables, and lab shows points in the plane; "
+        f"`undiffuse show {opened.path}` draws any",
+    )
+    data, bank, schedule = opened.data.train, model.bank, model.forward.schedule
+    hidden = [bank.architecture(t).hidden for t in range(1, schedule.T + 1)]
+    steps = _that_fit(max(hidden), schedule.T) if settings.steps is None else settings.steps
+    times = schedule.spaced_times(steps)[::-1].tolist()
+    check_memory(int(4 * _CHARACTERS * max(hidden) * steps), f"the page of {steps} networks")
+    plane = PlaneBank.of(bank, times)
+    shown = data[np.unique(np.linspace(0, len(data) - 1, min(settings.points, len(data))).round().astype(int))]
+    critical = _critical_times(opened.path)
+    about = {
+        "name": opened.config.name,
+        "T": schedule.T,
+        "noiseScale": model.forward.noise_scale,
+        "ouTime": [0.0, *schedule.ou_time(schedule.times).tolist()],
+        "times": times,
+        "hidden": plane.hidden,
+        "activation": plane.activation,
+        "floor": plane.floor if plane.floor is None or np.isfinite(plane.floor) else -1e300,  # JSON has no infinity
+        "maps": plane.maps.ravel().tolist(),
+        "errors": [[int(t), *_finite(errors)] for t, *errors in opened.errors.tolist()],
+        "critical": critical,
+        "axes": _axes(opened),
+        "of": len(data),
+        "particles": settings.particles,
+        "seed": settings.seed,
+    }
+    page = report.render(
+        "lab/page",
+        name=opened.config.name,
+        about=about,
+        shown=len(shown),
+        units=_base64(plane.units, "<f2"),
+        points=_base64(shown, "<f4"),
+    ).encode()
+    write_file(out, page)
+    return Result(
+        out=str(out),
+        bytes=len(page),
+        T=schedule.T,
+        steps=len(times),
+        hidden=max(plane.hidden),
+        points=len(shown),
+        of=len(data),
+        critical_times=critical,
+    )
+
+
+def _that_fit(hidden: int, T: int) -> int:
+    """Number of networks that fit in the page."""
+    return max(1, min(T, int(_LARGEST_BANK / (_CHARACTERS * hidden))))
+
+
+def _base64(array: Floats, kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(array, dtype=kind).tobytes()).decode()
+
+
+def _finite(numbers: list[float]) -> list[float | None]:
+    return [float(f"{number:.5g}") if np.isfinite(number) else None for number in numbers]
+
+
+def _axes(opened: OpenRun) -> list[dict[str, str | float]]:
+    """Name of each axis, and ``user = centre + scale model``."""
+    units = datasets.units_of(opened.config.data)
+    if units is None:
+        return [{"name": name, "centre": 0.0, "scale": 1.0} for name in ("x1", "x2")]
+    kept = np.flatnonzero(np.broadcast_to(units.varying, units.count(PLANE))).tolist()
+    centre, scale = (np.broadcast_to(each, units.count(PLANE)) for each in (units.centre, units.scale))
+    names = units.columns(PLANE)
+    return [{"name": names[i], "centre": float(centre[i]), "scale": float(scale[i])} for i in kept]
+
+
+def _critical_times(run: Path) -> dict[str, float]:
+    """Critical times that ``undiffuse analyse`` found, by name; none if it was not run.
+
+    Raises
+    ------
+    UserError
+        If what it wrote is damaged.
+    """
+    path = run / "analysis" / "summary.json"
+    if not path.is_file():
+        return {}
+    try:
+        summary = json.loads(read_file(path, _LARGEST_SUMMARY))
+        found = {"covariance": summary["covariance"]["time"], **summary["times"], **summary["bank_times"]}
+        times = {str(name): float(time["t"]) for name, time in found.items() if time["t"] is not None}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} is damaged: `undiffuse analyse {run}` writes it again") from None
+    return {name: t for name, t in times.items() if np.isfinite(t)}

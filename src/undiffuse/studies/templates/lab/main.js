@@ -1,0 +1,36 @@
+// Where it begins. `window.lab` is for whoever wants to drive the page by a script, as the tests do.
+
+const about = JSON.parse($("about").textContent);
+const player = new Player(about, $("units").textContent, $("points").textContent);
+setThemeAtFirst();
+connect(player);
+player.attach($("back-canvas"), $("front"));
+player.onChange();
+
+window.lab = {
+  about,
+  player,
+  get t() { return player.chain.t; },
+  get times() { return player.chain.walk; },
+  get particles() { return Array.from(player.chain.x); },
+  get fps() { return player.fps; },
+  /** Put the particles at these numbers, x1 y1 x2 y2 ..., at the time of the walk nearest to t. */
+  put(numbers, t) {
+    player.playing = false;
+    Object.assign(player.chain, { x: Float64Array.from(numbers), index: player.chain.nearest(t), origin: null });
+    player.forget();
+  },
+  /** Arrays of normal numbers for the next draws, instead of the page's own. */
+  give(arrays) { player.chain.noise.given = arrays; },
+  sampler(name, eta = 0) { setSampler(player, name, eta); },
+  step(steps) { player.step(steps); },
+  xiHat(numbers, t) { return Array.from(player.model.bank.xiHat(Float64Array.from(numbers), t, new Float64Array(numbers.length))); },
+  exact(x, y, t) { return player.empirical.evaluate(x, y, t); },
+};
+
+function setThemeAtFirst() {
+  document.documentElement.dataset.theme = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+if (!window.matchMedia("(prefers-reduced-motion: reduce)").matches && location.hash !== "#still") player.play();
+window.lab.readyAfter = performance.now();
