@@ -35,8 +35,6 @@ class PlaneBank:
         Number of units of each.
     activation : str
         Name of h.
-    floor : float or None
-        For ``h(u) = max(u, floor)``; None for another h, which is the sigmoid.
     units : (sum of hidden, 5) float16 array
         Rows ``w_1, w_2, b, a_1, a_2``, one time after another.
     maps : (times, 7) array
@@ -46,7 +44,6 @@ class PlaneBank:
     times: tuple[int, ...]
     hidden: tuple[int, ...]
     activation: str
-    floor: float | None
     units: NDArray[np.float16]
     maps: Floats
 
@@ -69,8 +66,7 @@ class PlaneBank:
         return PlaneBank(
             times=tuple(times),
             hidden=tuple(len(each) for each in rows),
-            activation=activation.title,
-            floor=activation.floor,
+            activation=activation.name,
             units=units,
             maps=np.stack([_map(bank, t) for t in times]),
         )

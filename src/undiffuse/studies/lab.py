@@ -7,9 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cyclopts import Parameter
+from numpy.typing import NDArray
 
 from undiffuse import datasets
 from undiffuse.formats.browser import NUMBERS_OF_A_UNIT, PLANE, PlaneBank
@@ -17,7 +19,6 @@ from undiffuse.studies import report
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import Flag
 from undiffuse.support import results
-from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import check_memory, check_output, read_file, write_file
 
@@ -129,7 +130,6 @@ def run(settings: Settings) -> Result:
         "times": times,
         "hidden": plane.hidden,
         "activation": plane.activation,
-        "floor": plane.floor if plane.floor is None or np.isfinite(plane.floor) else -1e300,  # JSON has no infinity
         "maps": plane.maps.ravel().tolist(),
         "errors": [[int(t), *_finite(errors)] for t, *errors in opened.errors.tolist()],
         "critical": critical,
@@ -143,6 +143,7 @@ def run(settings: Settings) -> Result:
         name=opened.config.name,
         about=about,
         shown=len(shown),
+        activation=bank.architecture(1).h.title,
         units=_base64(plane.units, "<f2"),
         points=_base64(shown, "<f4"),
     ).encode()
@@ -164,7 +165,7 @@ def _that_fit(hidden: int, T: int) -> int:
     return max(1, min(T, int(_LARGEST_BANK / (_CHARACTERS * hidden))))
 
 
-def _base64(array: Floats, kind: str) -> str:
+def _base64(array: NDArray[np.floating[Any]], kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype=kind).tobytes()).decode()
 
 
@@ -197,7 +198,6 @@ def _critical_times(run: Path) -> dict[str, float]:
     try:
         summary = json.loads(read_file(path, _LARGEST_SUMMARY))
         found = {"covariance": summary["covariance"]["time"], **summary["times"], **summary["bank_times"]}
-        times = {str(name): float(time["t"]) for name, time in found.items() if time["t"] is not None}
+        return {str(name): float(time["t"]) for name, time in found.items() if time["t"] is not None}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} is damaged: `undiffuse analyse {run}` writes it again") from None
-    return {name: t for name, t in times.items() if np.isfinite(t)}

@@ -25,7 +25,7 @@ class View {
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["ink", "faint", "data", "particle", "learned", "exact", "difference", "kink", "contour", "hot", "path"];
+  const names = "paper ink faint data particle learned exact difference kink contour hot path".split(" ");
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }
 
@@ -182,20 +182,24 @@ function drawTurn(context, view, colour, turn) {
 
 /** Numbers of the user's units along the lower and left edge. */
 function drawAxes(context, view, colour, axes) {
-  context.fillStyle = colour.faint;
   context.font = "11px system-ui, sans-serif";
+  Object.assign(context, { fillStyle: colour.faint, strokeStyle: colour.paper, lineWidth: 3, lineJoin: "round" });
+  const write = (text, x, y) => {
+    context.strokeText(text, x, y);
+    context.fillText(text, x, y);
+  };
   [0, 1].forEach((axis) => {
     const { centre, scale, name } = axes[axis], low = centre + scale * view.low[axis], range = scale * view.size;
     const step = niceStep(range / 5);
     for (let value = Math.ceil(low / step) * step; value < low + range; value += step) {
       const place = (value - low) / range;
-      if (place < 0.09 || place > 0.9) continue;
+      if (place < 0.09 || place > 0.88) continue;
       const text = String(Number(value.toPrecision(6)));
-      if (axis === 0) context.fillText(text, place * view.pixels - 8, view.pixels - 6);
-      else context.fillText(text, 6, (1 - place) * view.pixels + 4);
+      if (axis === 0) write(text, place * view.pixels - 8, view.pixels - 6);
+      else write(text, 6, (1 - place) * view.pixels + 4);
     }
-    if (axis === 0) context.fillText(name, view.pixels - 12 - context.measureText(name).width, view.pixels - 6);
-    else context.fillText(name, 6, 16);
+    if (axis === 0) write(name, view.pixels - 12 - context.measureText(name).width, view.pixels - 6);
+    else write(name, 6, 16);
   });
 }
 

@@ -24,7 +24,6 @@ window.lab = {
   give(arrays) { player.chain.noise.given = arrays; },
   sampler(name, eta = 0) { setSampler(player, name, eta); },
   step(steps) { player.step(steps); },
-  xiHat(numbers, t) { return Array.from(player.model.bank.xiHat(Float64Array.from(numbers), t, new Float64Array(numbers.length))); },
   exact(x, y, t) { return player.empirical.evaluate(x, y, t); },
 };
 

@@ -1,7 +1,8 @@
 // The player: it holds the chain and what is shown, moves and draws once a frame, and rests when nothing changes.
 
 const SPEEDS = [1, 3, 10, 30, 60, 120, 250, 500, 1000]; // steps a second
-const MOVING = 20; // milliseconds of a frame that steps may take
+const MOVING = 14; // milliseconds of a frame that steps may take
+const BACK_SHARE = 4; // frames go without new layers for as many times what these took to draw
 const PAUSE = 1.5; // seconds at t = 0 before the walk starts again
 const REACH = 9; // pixels from a kink within which the pointer finds it
 
@@ -9,14 +10,15 @@ class Player {
   constructor(about, units, points) {
     this.about = about;
     const schedule = new Schedule(about.ouTime, about.noiseScale);
-    this.model = { schedule, bank: new Bank(about, units), points: Float64Array.from(new Float32Array(bytesOf(points))) };
+    const floats = Float64Array.from(new Float32Array(bytesOf(points)));
+    this.model = { schedule, bank: new Bank(about, units), points: floats };
     this.chain = new Chain(this.model, about.particles, about.seed);
     this.view = new View(this.model.points, about.noiseScale);
     this.empirical = new Empirical(schedule, this.model.points);
     this.arrows = arrowPlaces(this.view);
     this.layers = new Set(["data"]);
     Object.assign(this, { playing: false, again: true, speed: 5, due: 0, ended: null, last: null, fps: null });
-    Object.assign(this, { turn: null, unit: null, making: null, exact: null, asked: false, stale: true });
+    Object.assign(this, { turn: null, unit: null, making: null, exact: null, asked: false, stale: true, backDrawn: 0, backCost: 0 });
     this.onChange = () => {};
     this.say = () => {};
   }
@@ -152,7 +154,8 @@ class Player {
     if (this.playing) this.move(now);
     const fresh = this.advanceExact();
     if (this.stale || fresh || this.playing) {
-      this.drawBack();
+      const still = !this.stale && now - this.backDrawn < BACK_SHARE * this.backCost;
+      if (!still) this.drawBack(now);
       this.drawFront();
       this.onChange();
     }
@@ -189,13 +192,14 @@ class Player {
     if (!this.making && this.exact?.t !== this.shownTime) {
       this.making = new ExactField(this.empirical, this.view, this.shownTime);
     }
-    if (!this.making?.advance(this.playing ? 6 : 14)) return false;
+    if (!this.making?.advance(this.playing ? 4 : 14)) return false;
     [this.exact, this.making] = [this.making, null];
     if (this.exact.t !== this.shownTime) this.ask();
     return true;
   }
 
-  drawBack() {
+  drawBack(now) {
+    const begun = performance.now();
     const { onBack: on, view, colour, layers, exact } = this;
     on.clearRect(0, 0, view.pixels, view.pixels);
     if (layers.has("data")) drawData(on, view, colour, this.model.points);
@@ -213,6 +217,7 @@ class Player {
       }
     }
     drawAxes(on, view, colour, this.about.axes);
+    Object.assign(this, { backDrawn: now, backCost: performance.now() - begun });
   }
 
   drawFront() {
