@@ -207,7 +207,8 @@ class Player {
     if (layers.has("kinks")) drawKinks(on, view, colour, this.model.bank.network(this.shownTime).units);
     const { places, nodes } = this.arrows;
     const learned = (t) => this.model.bank.xiHat(places, t, new Float64Array(places.length)).map((xi) => -xi);
-    if (layers.has("learned")) drawArrows(on, view, { colour: colour.learned, width: 3.4 }, places, learned(this.shownTime));
+    const width = layers.has("exact") ? 3.4 : 1.5; // so that both are seen where they agree
+    if (layers.has("learned")) drawArrows(on, view, { colour: colour.learned, width }, places, learned(this.shownTime));
     if (exact && (layers.has("exact") || layers.has("difference"))) {
       const theirs = places.map((_, i) => exact.noise * exact.score[2 * nodes[i >> 1] + (i & 1)]);
       if (layers.has("exact")) drawArrows(on, view, { colour: colour.exact, width: 1.3 }, places, theirs);
