@@ -353,3 +353,14 @@ def test_a_run_whose_replacement_was_killed_is_found(run_path):
     with pytest.raises(ud.UserError, match=r"there is no run folder .*left whole as .*\.run\.12345\.old"):
         RunFolder.open(run_path)
     assert RunFolder.open(run_path.with_name(".run.12345.old")).unfinished == []
+
+
+def test_weights_of_a_stored_bank_are_read_only_and_their_copies_are_not(tiny_run_path):
+    bank = ud.Diffusion.load(tiny_run_path).bank
+    with pytest.raises(ValueError, match="read-only"):
+        bank.kept(3).W[...] = 0
+    changed = bank[3]
+    changed.W[...] = 0
+    assert bank[3].W.any()
+    for name, array in bank[3].weights.arrays().items():
+        np.testing.assert_array_equal(array, getattr(bank.kept(3), name))
