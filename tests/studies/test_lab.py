@@ -9,6 +9,8 @@ import pytest
 import undiffuse as ud
 from helpers import answer, complaint
 from undiffuse.cli import main
+from undiffuse.studies.lab import player
+from undiffuse.studies.open_run import OpenRun
 
 
 def page_of(capsys, run, path, *words):
@@ -133,3 +135,15 @@ def test_an_unfinished_run_is_refused(capsys, tiny_run_path, tmp_path):
     (run / "manifest.json").write_text(json.dumps(manifest))
     assert str(run) in complaint(capsys, "lab", run, "--out", tmp_path / "lab.html")
     assert not (tmp_path / "lab.html").exists()
+
+
+def test_a_run_of_images_has_no_page_in_its_report(digits_run_path):
+    assert player(OpenRun.of(digits_run_path)) is None
+
+
+def test_a_report_goes_without_the_page_where_something_is_in_its_way(tiny_run_path, tmp_path):
+    run = shutil.copytree(tiny_run_path, tmp_path / "run")
+    (run / "analysis").mkdir()
+    (run / "analysis" / "summary.json").write_text("no JSON")
+    with pytest.warns(UserWarning, match="writes it again"):
+        assert player(OpenRun.of(run)) is None

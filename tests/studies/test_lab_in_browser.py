@@ -12,7 +12,8 @@ from helpers import TINY
 from undiffuse import datasets
 from undiffuse.networks.bank import MemoryBlock
 from undiffuse.runs import config
-from undiffuse.studies import lab
+from undiffuse.studies import lab, report
+from undiffuse.studies.open_run import OpenRun
 from undiffuse.training import Execution, train_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
@@ -63,7 +64,7 @@ def until(page, expression, seconds=10):
     end = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression
-        page.wait_for_timeout(10)
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -71,14 +72,16 @@ def visit(chromium, pages):
     """Open a page; errors and requests are kept in its ``errors`` and ``requests``."""
     opened = []
 
-    def visit(kind="relu", moving=False, **options):
+    def visit(kind="relu", moving=False, inside=False, **options):
         page = chromium.new_page(viewport=options.pop("viewport", {"width": 1100, "height": 850}), **options)
         page.errors, page.requests = [], []
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.on("console", lambda message: page.errors.append(message.text))
         page.on("request", lambda request: page.requests.append(request.url))
         page.goto(pages[kind].as_uri() + ("" if moving else "#still"))
-        until(page, "!!window.lab")
+        if inside:
+            page.locator("iframe").scroll_into_view_if_needed()
+        until(page.frames[-1] if inside else page, "!!window.lab")
         opened.append(page)
         return page
 
@@ -326,3 +329,32 @@ def test_the_pages_own_noise_is_standard_normal(visit):
     assert abs((z**2).mean() - 1) < error * np.sqrt(2)
     assert abs((z**4).mean() - 3) < error * np.sqrt(96)
     assert abs((z[:-1] * z[1:]).mean()) < error
+
+
+def test_the_report_of_a_run_in_the_plane_has_the_page_in_a_frame(visit, pages, runs, tmp_path):
+    opened = OpenRun.of(shutil.copytree(runs["relu"], tmp_path / "run"))
+    pages["report"] = report.write(opened, {}, lab.player(opened))
+    page = visit("report", inside=True)
+    assert [url for url in page.requests if not url.startswith(("file:", "data:", "about:"))] == []
+    frame = page.frames[1]
+    until(frame, "lab.player.playing && lab.t < 12")
+    frame.focus("#play")
+    page.keyboard.press("ArrowLeft")
+    assert frame.evaluate("lab.player.playing") is False
+
+
+def test_units_are_gone_through_by_keys_and_each_crosses_the_view(visit):
+    page, seen = visit(), []
+    for _ in range(4):
+        page.keyboard.press("]")
+        seen.append(page.evaluate("lab.player.unit"))
+        assert page.inner_text("#status").startswith(f"unit {seen[-1] + 1}:")
+    assert len(set(seen)) == 4
+    page.keyboard.press("[")
+    assert page.evaluate("lab.player.unit") == seen[-2]
+    units = page.evaluate("Array.from(lab.player.model.bank.network(12).units)")
+    low, size = page.evaluate("[lab.player.view.low, lab.player.view.size]")
+    corners = np.array(low) + size * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    for unit in seen:
+        sides = corners @ units[5 * unit : 5 * unit + 2] + units[5 * unit + 2]
+        assert sides.min() < 0 < sides.max()

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from undiffuse.studies import evaluate, report, train
+from undiffuse.studies import evaluate, lab, report, train
 from undiffuse.studies.figures import figures_of
 from undiffuse.studies.run_figures import FIGURES
 from undiffuse.support import results
@@ -64,7 +64,7 @@ def run(settings: Settings, stage: Stage = _quiet, before: train.Before = train.
         judged = evaluate.run(how, update, before.on_cost)
     with stage("drawing", "figures") as update:
         drawn = figures_of(opened, opened.path / "figures", update)
-    page = report.write(opened, {name: each.caption for name, each in FIGURES.items()})
+    page = report.write(opened, {name: each.caption for name, each in FIGURES.items()}, lab.player(opened))
     return Result(
         run=str(opened.path),
         preset=opened.config.name,

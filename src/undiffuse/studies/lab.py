@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -108,6 +109,27 @@ def run(settings: Settings) -> Result:
     require(1 <= settings.points <= MOST_POINTS, f"points = {settings.points}: wanted 1..{MOST_POINTS:,}")
     require(0 <= settings.seed < 2**32, f"seed = {settings.seed}: wanted 0..{2**32 - 1}")
     opened = OpenRun.of(settings.run)
+    page, result = _fill_in(opened, settings)
+    write_file(out, page)
+    return result
+
+
+def player(opened: OpenRun) -> str | None:
+    """Make the page of a finished run to stand in another one; None if the run is not in the plane.
+
+    What else is in the way is told by a warning, since it takes nothing from the other page.
+    """
+    if opened.model.dim != PLANE:
+        return None
+    try:
+        return _fill_in(opened, Settings(opened))[0].decode()
+    except UserError as error:
+        warnings.warn(f"there is no page of {opened.path} that lives: {error}", stacklevel=2)
+        return None
+
+
+def _fill_in(opened: OpenRun, settings: Settings) -> tuple[bytes, Result]:
+    """The page, and what is said of it."""
     model = opened.model
     require(
         model.dim == PLANE,
@@ -115,10 +137,10 @@ def run(settings: Settings) -> Result:
         f"`undiffuse show {opened.path}` draws any",
     )
     data, bank, schedule = opened.data.train, model.bank, model.forward.schedule
-    hidden = [bank.architecture(t).hidden for t in range(1, schedule.T + 1)]
-    steps = _that_fit(max(hidden), schedule.T) if settings.steps is None else settings.steps
+    hidden = max(bank.architecture(t).hidden for t in range(1, schedule.T + 1))
+    steps = _that_fit(hidden, schedule.T) if settings.steps is None else settings.steps
     times = schedule.spaced_times(steps)[::-1].tolist()
-    check_memory(int(4 * _CHARACTERS * max(hidden) * steps), f"the page of {steps} networks")
+    check_memory(int(4 * _CHARACTERS * hidden * steps), f"the page of {steps} networks")
     plane = PlaneBank.of(bank, times)
     shown = data[np.unique(np.linspace(0, len(data) - 1, min(settings.points, len(data))).round().astype(int))]
     critical = _critical_times(opened.path)
@@ -147,9 +169,8 @@ def run(settings: Settings) -> Result:
         units=_base64(plane.units, "<f2"),
         points=_base64(shown, "<f4"),
     ).encode()
-    write_file(out, page)
-    return Result(
-        out=str(out),
+    result = Result(
+        out=str(settings.out),
         bytes=len(page),
         T=schedule.T,
         steps=len(times),
@@ -158,6 +179,7 @@ def run(settings: Settings) -> Result:
         of=len(data),
         critical_times=critical,
     )
+    return page, result
 
 
 def _that_fit(hidden: int, T: int) -> int:

@@ -30,13 +30,17 @@ _MEASURES = {
 }
 
 
-def write(opened: OpenRun, captions: Mapping[str, str]) -> Path:
-    """Write ``report.html`` from what the run folder holds, its figures in the order of ``captions``."""
+def write(opened: OpenRun, captions: Mapping[str, str], player: str | None = None) -> Path:
+    """Write ``report.html`` from what the run folder holds, its figures in the order of ``captions``.
+
+    ``player`` is a page in which the run moves, where there is one; it stands in a frame.
+    """
     page = render(
         "report",
         captioned(opened.path / "figures", captions),
         config=opened.config,
         toml=opened.config.to_toml(),
+        player=player,
         training=train.summary(opened),
         evaluation=opened.folder.kept_json("metrics.json"),
         measures=_MEASURES,

@@ -85,10 +85,17 @@ function nextTurn(player) {
   player.uturn([points[i], points[i + 1]]);
 }
 
+/** The next unit whose kink crosses the view, or simply the next one if none does. */
 function nextUnit(player, by) {
   if (!player.layers.has("kinks")) player.toggle("kinks");
-  const { hidden } = player.model.bank.network(player.shownTime);
-  player.pick(((player.unit ?? (by > 0 ? -1 : 0)) + by + hidden) % hidden);
+  const { hidden, units } = player.model.bank.network(player.shownTime);
+  const first = ((player.unit ?? (by > 0 ? -1 : 0)) + by + hidden) % hidden;
+  let unit = first;
+  while (!crosses(player.view, units, UNIT * unit)) {
+    unit = (unit + by + hidden) % hidden;
+    if (unit === first) break;
+  }
+  player.pick(unit);
   player.say(unitText(player));
 }
 
@@ -113,6 +120,7 @@ function show(player) {
   $("count-now").textContent = chain.count.toLocaleString("en");
   $("sampler").value = chain.sampler.name;
   $("eta-row").hidden = chain.sampler.name !== "ddim";
+  $("eta").value = chain.sampler.eta;
   $("eta-now").textContent = chain.sampler.eta.toFixed(2);
   $("fps").textContent = player.playing && player.fps ? `${player.fps.toFixed(0)} frames a second` : "";
   for (const layer of Object.values(LAYER_KEYS)) $(`layer-${layer}`).checked = player.layers.has(layer);

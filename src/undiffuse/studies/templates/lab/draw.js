@@ -88,6 +88,15 @@ function kink(view, units, j) {
   return [x - w1 * reach, y + w0 * reach, x + w1 * reach, y - w0 * reach];
 }
 
+/** Whether the line w x + b = 0 passes through the view: its corners are not all on one side. */
+function crosses(view, units, j) {
+  const sides = [0, 1, 2, 3].map((corner) => {
+    const x = view.low[0] + view.size * (corner & 1), y = view.low[1] + view.size * (corner >> 1);
+    return units[j] * x + units[j + 1] * y + units[j + 2] > 0;
+  });
+  return sides.some((side) => side !== sides[0]);
+}
+
 function drawKinks(context, view, colour, units) {
   context.strokeStyle = colour.kink;
   context.lineWidth = 1;
