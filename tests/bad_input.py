@@ -109,6 +109,7 @@ COMMANDS = {
     ("show", "table.csv"): ["--out", "--without", "--labels"],
     ("show", "points.npy"): ["--out", "--key", "--without", "--labels"],
     ("export", "run", "--to", "npz", "--out", "new"): ["--first", "--last", "--samples", "--to", "--seed"],
+    ("lab", "run", "--out", "new.html"): ["--steps", "--particles", "--points", "--seed", "--out"],
     ("doctor", "."): ["--folder"],
     ("presets",): [],
     ("completion", "bash"): [],

@@ -195,13 +195,15 @@ def test_the_slider_diffuses_the_data_to_its_time(visit, runs):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20, steps=4)
     page.mouse.up()
     t = page.evaluate("lab.t")
-    x = np.reshape(page.evaluate("lab.particles"), (-1, 2))
-    data = np.reshape(page.evaluate("Array.from(lab.player.model.points)"), (-1, 2))
+    x_t = np.reshape(page.evaluate("lab.particles"), (-1, 2))
+    page.evaluate("lab.player.goTo(0)")  # the same particles, where they come from
+    x_0 = np.reshape(page.evaluate("lab.particles"), (-1, 2))
     assert t == 6
-    # 600 particles: four standard errors of their mean, and of their variance for a kurtosis of at most 3.
-    deviation = np.sqrt(forward.signal(t) ** 2 * data.var(axis=0) + forward.noise(t) ** 2)
-    assert (np.abs(x.mean(axis=0) - forward.signal(t) * data.mean(axis=0)) < 4 * deviation / np.sqrt(600)).all()
-    assert (np.abs(x.var(axis=0) / deviation**2 - 1) < 4 * np.sqrt(2 / 600)).all()
+    # 600 particles: four standard errors of mean, variance and correlation with the data.
+    xi = (x_t - forward.signal(t) * x_0) / forward.noise(t)
+    assert (np.abs(xi.mean(axis=0)) < 4 / np.sqrt(600)).all()
+    assert (np.abs(xi.var(axis=0) - 1) < 4 * np.sqrt(2 / 600)).all()
+    assert all(abs(np.corrcoef(xi[:, axis], x_0[:, axis])[0, 1]) < 4 / np.sqrt(600) for axis in (0, 1))
 
 
 def test_at_the_left_end_of_the_slider_particles_are_training_points(visit):
@@ -343,18 +345,18 @@ def test_the_report_of_a_run_in_the_plane_has_the_page_in_a_frame(visit, pages, 
     assert frame.evaluate("lab.player.playing") is False
 
 
-def test_units_are_gone_through_by_keys_and_each_crosses_the_view(visit):
-    page, seen = visit(), []
-    for _ in range(4):
+def test_keys_go_through_the_units_whose_kinks_cross_the_view(visit, runs):
+    page, net = visit(), ud.Diffusion.load(runs["relu"]).bank[12]
+    page.evaluate("Object.assign(lab.player.view, { low: [-0.1, -0.2], size: 0.3 })")  # so small that some do not
+    corners = np.array([-0.1, -0.2]) + 0.3 * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    sides = corners @ net.W.T + net.b_h
+    expected = np.flatnonzero((sides.min(axis=0) < 0) & (sides.max(axis=0) > 0)).tolist()
+    assert 1 < len(expected) < 20
+    seen = []
+    for _ in expected:
         page.keyboard.press("]")
         seen.append(page.evaluate("lab.player.unit"))
         assert page.inner_text("#status").startswith(f"unit {seen[-1] + 1}:")
-    assert len(set(seen)) == 4
+    assert seen == expected
     page.keyboard.press("[")
-    assert page.evaluate("lab.player.unit") == seen[-2]
-    units = page.evaluate("Array.from(lab.player.model.bank.network(12).units)")
-    low, size = page.evaluate("[lab.player.view.low, lab.player.view.size]")
-    corners = np.array(low) + size * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    for unit in seen:
-        sides = corners @ units[5 * unit : 5 * unit + 2] + units[5 * unit + 2]
-        assert sides.min() < 0 < sides.max()
+    assert page.evaluate("lab.player.unit") == expected[-2]
