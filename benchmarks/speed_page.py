@@ -23,7 +23,7 @@ def table(measured: dict[str, Any]) -> str:
     for row in measured["rows"]:
         parts = [f"{row[name]:.1f}" for name in ("products", "normals", "bytes", "floor", "ours")]
         lines.append(f"| {row['job']} | {row['of']} | {' | '.join(parts)} | {row['ratio']:.2f} |")
-    lines += ["", f"(`python {measured['command']}`, {measured['measured']}, {measured['processor']})"]
+    lines += ["", f"(`python benchmarks/{measured['command']}`, {measured['measured']}, {measured['processor']})"]
     return "\n".join(lines)
 
 

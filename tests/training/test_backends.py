@@ -187,7 +187,17 @@ def job(tmp_path):
     (tmp_path / "scratch").mkdir()
     scratch = Scratch(tmp_path / "scratch")
     scratch.fill(data.train, data.held_out, run.reference(), 3)
-    return Job(1, settings.blocks()[1], settings, scratch, "cpu", str(run.path), "", save_every=-1.0), run
+    engine = run.manifest.engine
+    return Job(1, settings.blocks()[1], settings, scratch, "cpu", engine, str(run.path), "", save_every=-1.0), run
+
+
+def test_a_worker_whose_processor_takes_another_engine_is_refused(job):
+    job, run = job
+    with (
+        run.lock() as token,
+        pytest.raises(ud.UserError, match="the training is on torch-bfloat16, a worker's processor"),
+    ):
+        train_block(Job(**{**vars(job), "token": token, "engine": "torch-bfloat16"}))
 
 
 def test_a_block_called_again_is_not_trained_again(job):
