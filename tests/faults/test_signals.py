@@ -14,7 +14,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 def stopped(words, folder, number, times=1):
     """Start a command, send it a signal when it is at work; exit code, what it said, and the seconds it took to end."""
     job = subprocess.Popen(
-        [sys.executable, "-m", "undiffuse", *map(str, words)], cwd=folder, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "undiffuse", *map(str, words)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heard,
     )
     at_work(job)
     start = time.monotonic()
@@ -23,6 +27,11 @@ def stopped(words, folder, number, times=1):
         time.sleep(0.02)
     _, said = job.communicate(timeout=60)
     return job.returncode, said, time.monotonic() - start
+
+
+def heard():
+    """Let a child hear Ctrl-C, which the tests' own process ignores where a shell has put it in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def at_work(job):
@@ -84,9 +93,8 @@ sys.exit(main())
 
 @pytest.mark.parametrize("module", ["undiffuse.cli", "cyclopts", "numpy", "undiffuse.runs.folder"])
 def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(module):
-    job = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED.format(module=module)], capture_output=True, text=True, check=False
-    )
+    script = INTERRUPTED.format(module=module)
+    job = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, preexec_fn=heard)
     assert job.returncode == 130
     assert "Traceback" not in job.stderr
 

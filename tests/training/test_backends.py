@@ -195,7 +195,7 @@ def test_a_worker_whose_processor_takes_another_engine_is_refused(job):
     job, run = job
     with (
         run.lock() as token,
-        pytest.raises(ud.UserError, match="the training is on torch-bfloat16, a worker's processor"),
+        pytest.raises(ud.UserError, match="the training is on torch-bfloat16, this worker"),
     ):
         train_block(Job(**{**vars(job), "token": token, "engine": "torch-bfloat16"}))
 
