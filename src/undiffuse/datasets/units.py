@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, FiniteFloat, model_validator
 
 from undiffuse.support.arrays import Floats, as_samples
-from undiffuse.support.errors import require
+from undiffuse.support.errors import UserError, require
 from undiffuse.support.settings import Section
 
 _LARGEST_WHOLE = 2.0**53  # above it not every whole number is a float
@@ -85,11 +85,12 @@ class Units(Section):
         with np.errstate(over="ignore", invalid="ignore"):
             centre, scale = x.mean(axis=0), x.std(axis=0)
         far = np.flatnonzero(~(np.isfinite(centre) & np.isfinite(scale)))
-        require(
-            far.size == 0,
-            f"column {far[:1].sum() + 1} holds numbers up to {np.abs(x).max():.3g}, whose squares are infinite: "
-            "divide it by a power of ten",
-        )
+        if far.size:
+            largest = np.abs(x[:, far[0]]).max()
+            raise UserError(
+                f"column {far[0] + 1} holds numbers up to {largest:.3g}, whose squares are infinite: "
+                "divide it by a power of ten"
+            )
         whole = np.flatnonzero(whole_columns(x))
         return cls(
             names=tuple(names),

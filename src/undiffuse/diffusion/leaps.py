@@ -128,8 +128,10 @@ class LeapingChain:
         times : sequence of int
             From T down to 0.
         """
+        if not isinstance(denoiser, AxisDenoiser):
+            return None
         steps = sampler.all_coefficients(denoiser.forward, times)
-        return cls(denoiser, steps) if steps is not None and isinstance(denoiser, AxisDenoiser) else None
+        return None if steps is None else cls(denoiser, steps)
 
     def _leap(self, columns: slice, first: int | None, last: int) -> Leap:
         """Steps ``first`` to ``last`` in one; with ``first`` None from the start, of variables without numbers yet."""

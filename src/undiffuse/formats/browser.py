@@ -77,26 +77,16 @@ def _units(bank: Bank, t: int) -> Floats:
     net, parametrisation = bank.kept(t), bank.parametrisation(t)
     W, b, A = (np.asarray(array, np.float64) for array in (net.W, net.b_h, net.A))
     if parametrisation.axes is not None:
+        b = b + W @ parametrisation.inputs(np.zeros((1, PLANE)), t)[0]
         W, A = W @ parametrisation.axes.T, parametrisation.axes @ A
-        b = b - W @ _shift(bank, t)
     return np.column_stack([W, b, A.T])
 
 
 def _map(bank: Bank, t: int) -> Floats:
     """``scale``, the rows of M and ``k`` of time ``t``."""
     parametrisation = bank.parametrisation(t)
-    shift, gain = parametrisation.linear_part(t)
-    scale = parametrisation.affine(t)[0]
+    scale, M, k = parametrisation.affine_map(t)
     bias = np.asarray(bank.kept(t).b_r, np.float64)
     if parametrisation.axes is not None:
         bias = parametrisation.axes @ bias
-    turned = len(gain) > 1 and bank.reference is not None
-    axes = bank.reference.axes if turned and bank.reference is not None else np.eye(PLANE)
-    M = (axes * gain) @ axes.T
-    mean = _shift(bank, t) if shift else np.zeros(PLANE)
-    return np.array([scale, *M.ravel(), *(scale * bias - mean @ M)])
-
-
-def _shift(bank: Bank, t: int) -> Floats:
-    """``sqrt(alpha_bar_t) mu``, which a skip takes off ``x_t``."""
-    return np.zeros(PLANE) if bank.reference is None else bank.forward.signal(t) * bank.reference.mean
+    return np.array([scale, *M.ravel(), *(scale * bias + k)])

@@ -201,24 +201,18 @@ class Bank(Denoiser):
         times, coefficients
             See :meth:`undiffuse.Denoiser.march`.
         """
-        blocks = {self._index(t): self._blocks[self._index(t)].architecture for t in times}
-        floor = self._blocks[0].architecture.h.floor
-        if floor is None or any(a.width > LARGEST_DIM or a.components is not None for a in blocks.values()):
+        kinds = {self.architecture(t) for t in times}
+        floor = next(iter(kinds)).h.floor
+        if floor is None or any(a.width > LARGEST_DIM or a.components is not None for a in kinds):
             return None
         from undiffuse.kernels import autoencoder as kernel
 
         nets, (p, q, r) = [self.kept(t) for t in times], np.asarray(coefficients, np.float64).T
         packed = [kernel.pack(net.W, net.b_h, net.A) for net in nets]
-        each = [self.parametrisation(t) for t in times]
-        scale, own = np.array([one.affine(t) for one, t in zip(each, times, strict=True)]).T
-        M, k = (p + q * own)[:, None, None] * np.eye(self.dim), np.zeros((len(nets), self.dim))
-        for i, t in enumerate(times):
-            if (skip := each[i].skip) is not None:
-                G, g = skip.linear_map(t)
-                M[i] += q[i] * G
-                k[i] -= q[i] * g
+        c, M, k = map(np.array, zip(*(self.parametrisation(t).affine_map(t) for t in times), strict=True))
+        M = p[:, None, None] * np.eye(self.dim) + q[:, None, None] * M
         arrays = np.concatenate(packed), np.cumsum([len(one) for one in packed]), np.stack([net.b_r for net in nets])
-        return partial(kernel.march, *arrays, np.float32(floor), M, k, q * scale, r, space=(0,) * self.dim)
+        return partial(kernel.march, *arrays, np.float32(floor), M, q[:, None] * k, q * c, r, space=(0,) * self.dim)
 
     def xi_jacobian(self, x_t: Array, t: int) -> Floats:
         """Jacobian of :meth:`xi_hat` at each point, shape ``(n, dim, dim)``."""

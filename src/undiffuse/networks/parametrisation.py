@@ -49,7 +49,7 @@ class Parametrisation:
         self, forward: ForwardProcess, architecture: Architecture, reference: GaussianDenoiser | None = None
     ) -> None:
         self.forward = forward
-        self.kind = architecture.prediction
+        self.kind, self._dim = architecture.prediction, architecture.dim
         self.skip: GaussianDenoiser | None = None
         self.axes: Floats | None = None
         self._last_map: tuple[int, LinearMap] = 0, (np.empty(0), np.empty(0))
@@ -94,6 +94,14 @@ class Parametrisation:
             return self._sign * self.xi_unit(t), 0.0
         one, none = np.ones(1), np.zeros(1)
         return tuple(float(self.forward.to_xi(self.kind, *pair, t)[0]) for pair in ((one, none), (none, one)))  # type: ignore[return-value]
+
+    def affine_map(self, t: int) -> tuple[float, Floats, Floats]:
+        """``(c, M, k)`` with ``xi_hat = c r(y) U^T + x_t M + k``; ``U`` is 1 without components."""
+        c, q = self.affine(t)
+        if self.skip is None:
+            return c, q * np.eye(self._dim), np.zeros(self._dim)
+        G, g = self._reference.linear_map(t)
+        return c, G, -g
 
     def linear_part(self, t: int) -> tuple[float, Floats]:
         """``(shift, gain)`` of the term added to the network, ``((x_t - shift mu) U * gain) U^T``.

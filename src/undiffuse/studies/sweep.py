@@ -158,7 +158,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     backend = settings.backend.build()
     backend.check()
     if on_cost is not None and not backend.elsewhere:
-        on_cost(_cost(configs, settings.workers))
+        on_cost(_cost(configs, settings))
     make_folder(settings.out)
     calls = [(training, judged) for training in trainings]
     found = backend.map(_measured, calls, settings.workers, on_progress, gpu=settings.device == "cuda")
@@ -174,11 +174,11 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     return keep(settings.out, result, figures(result))
 
 
-def _cost(configs: Sequence[Config], workers: int | None) -> Cost:
+def _cost(configs: Sequence[Config], settings: Settings) -> Cost:
     """What the trainings will take if each takes what the first does."""
     config, data = configs[0], datasets.load(configs[0])
-    device, _ = Execution("auto").resolve(config, data.dim)
-    several = processes(workers, len(configs))
+    device, _ = Execution(settings.device).resolve(config, data.dim)
+    several = processes(settings.workers, len(configs))
     seconds = len(configs) * training_seconds(config, pass_costs(config, data, device), 1) / several
     return Cost(seconds, f"{len(configs)} trainings on {several} workers, if all are like the first", "fewer values")
 
