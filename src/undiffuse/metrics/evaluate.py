@@ -85,49 +85,45 @@ class Evaluation:
 
     def of(self, samples: Floats) -> dict[str, Comparison]:
         """Compare samples of shape ``(n, dim)`` with the data; see :func:`evaluate`."""
-        return _compared(self, samples)
+        data, replicates, baselines = self.data, self.replicates, self.baselines
+        size = len(samples) // replicates
+        require(replicates >= 2, f"replicates = {replicates}: wanted at least 2")
+        if (largest := data.largest_set()) is not None:
+            size = min(size, largest)
+        require(size >= 2, f"{len(samples)} samples do not make {replicates} sets")
+        measured = _measures(data, self.classifiers)
+
+        def compare(i: int) -> list[Numbers]:
+            reference, other = data.two_sets(size, stream(self.seed, Purpose.FRESH_DATA, i))
+            sets = (x[i * size : (i + 1) * size] for x in (samples, *baselines.values()))
+            found = [measured(x, reference) for x in (*sets, other)]
+            if "memorised" in found[-1]:
+                found[-1]["memorised"] = memorised_share(reference, data.train)  # the other set is of training data
+            return found
+
+        with one_thread(), ThreadPoolExecutor(_THREADS) as pool:
+            results = []
+            for found in pool.map(compare, range(replicates)):
+                results.append(found)
+                self.on_progress(len(results), replicates)
+
+        def over_replicates(which: int, name: str) -> Floats:
+            return np.array([found[which][name] for found in results])
+
+        return {
+            name: Comparison.of(
+                over_replicates(0, name),
+                over_replicates(-1, name),
+                {b: float(over_replicates(k, name).mean()) for k, b in enumerate(baselines, start=1)},
+            )
+            for name in results[0][0]
+        }
 
     def seconds(self, size: int) -> float:
         """Seconds that measuring samples will take, from one set of ``size`` real ones."""
         reference, other = self.data.two_sets(size, stream(self.seed, Purpose.FRESH_DATA, 0))
         one = seconds_of(lambda: _measures(self.data, self.classifiers)(other, reference))
         return one * self.replicates * (2 + len(self.baselines)) / min(_THREADS, cores())
-
-
-def _compared(how: Evaluation, samples: Floats) -> dict[str, Comparison]:
-    data, replicates, baselines = how.data, how.replicates, how.baselines
-    size = len(samples) // replicates
-    require(replicates >= 2, f"replicates = {replicates}: wanted at least 2")
-    if (largest := data.largest_set()) is not None:
-        size = min(size, largest)
-    require(size >= 2, f"{len(samples)} samples do not make {replicates} sets")
-    measured = _measures(data, how.classifiers)
-
-    def compare(i: int) -> list[Numbers]:
-        reference, other = data.two_sets(size, stream(how.seed, Purpose.FRESH_DATA, i))
-        sets = (x[i * size : (i + 1) * size] for x in (samples, *baselines.values()))
-        found = [measured(x, reference) for x in (*sets, other)]
-        if "memorised" in found[-1]:
-            found[-1]["memorised"] = memorised_share(reference, data.train)  # the other set is of training data
-        return found
-
-    with one_thread(), ThreadPoolExecutor(_THREADS) as pool:
-        results = []
-        for found in pool.map(compare, range(replicates)):
-            results.append(found)
-            how.on_progress(len(results), replicates)
-
-    def over_replicates(which: int, name: str) -> Floats:
-        return np.array([found[which][name] for found in results])
-
-    return {
-        name: Comparison.of(
-            over_replicates(0, name),
-            over_replicates(-1, name),
-            {b: float(over_replicates(k, name).mean()) for k, b in enumerate(baselines, start=1)},
-        )
-        for name in results[0][0]
-    }
 
 
 def measure_names(data: Dataset) -> list[str]:
