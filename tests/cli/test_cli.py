@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -116,6 +117,15 @@ def test_presets_and_info_describe(capsys, tiny_run_path):
     assert (info["state"], info["blocks_done"], info["dim"]) == ("trained", 3, 2)
     assert info["schedule"]["alpha_bar_T"] == pytest.approx(float(np.prod(1 - np.linspace(0.02, 0.6, 12))))
     assert info["schedule"]["prior_kl"] > 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other pipes")
+def test_a_reader_that_goes_away_ends_a_command_in_silence():
+    command = [sys.executable, "-m", "undiffuse", "presets", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        job.stdout.close()
+        assert job.stderr.read() == b""
+    assert job.returncode == 141
 
 
 @pytest.mark.parametrize("command", ["run", "train", "sample", "evaluate", "figures", "presets", "info"])

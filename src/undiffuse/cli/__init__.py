@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
             app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+            sys.stdout.flush()
     except UserError as error:
         return _complain(str(error), 2)
     except CycloptsError as error:  # it shows words as they were given
@@ -93,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FailedJobError as error:
         return _complain(str(error), 1)
     except OSError as error:
-        found = trouble(f"cannot use {shown(str(error.filename or 'a file'))}", error)
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 128 + 13  # as SIGPIPE ends other programs
+        found = trouble(f"cannot use {shown(str(error.filename))}" if error.filename else "cannot go on", error)
         return _complain(str(found), 2 if isinstance(found, UserError) else 1)
     except MemoryError as error:
         return _complain(f"out of memory: {error}", 1)
@@ -101,6 +104,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = error.args[0] if error.args else 130
         return _complain(f"stopped; {KEPT}", code)
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Tell whether the reader of standard output is gone, as ``| head`` goes; what is left for it is thrown away."""
+    try:
+        os.write(sys.stdout.fileno(), b"\n")  # the error that led here does not say which pipe it was
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _complain(message: str, code: int) -> int:
