@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import distributed
@@ -17,6 +17,7 @@ from undiffuse import datasets
 from undiffuse.runs import config
 from undiffuse.runs.folder import LostRunError
 from undiffuse.support.backend import Backend
+from undiffuse.support.cluster import DaskExecutor
 from undiffuse.training import Execution, train_bank, train_run
 from undiffuse.training.workers import Job, Scratch, train_block
 
@@ -45,27 +46,33 @@ def python(tmp_path, *words):
     )
 
 
+@contextmanager
+def dask_process(name, folder, *words):
+    """A scheduler or a worker that finds, or leaves, its address in a file of the folder."""
+    command = [sys.executable, "-m", f"distributed.cli.dask_{name}", "--scheduler-file", str(folder / "scheduler.json")]
+    with (folder / f"{name}.log").open("a") as log:
+        process = subprocess.Popen([*command, "--no-dashboard", *words], cwd=folder, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def dask_worker(folder, *words):
+    return dask_process("worker", folder, "--nthreads", "1", "--no-nanny", *words)
+
+
 @pytest.fixture
 def scheduler(tmp_path):
     """A scheduler and two workers, each a process; the scheduler's, and the file with its address."""
-    file = tmp_path / "scheduler.json"
     with ExitStack() as ends:
-
-        def start(name, *words):
-            log = ends.enter_context((tmp_path / f"{name}.log").open("w"))
-            process = subprocess.Popen(
-                [sys.executable, "-m", "distributed.cli.dask_" + name, *words], cwd=tmp_path, stdout=log, stderr=log
-            )
-            ends.callback(process.wait)
-            ends.callback(process.kill)
-            return process
-
-        loopback = ["--host", "127.0.0.1", "--scheduler-file", str(file)]
-        process = start("scheduler", *loopback, "--port", "0", "--no-dashboard")
+        process = ends.enter_context(dask_process("scheduler", tmp_path, "--host", "127.0.0.1", "--port", "0"))
+        file = tmp_path / "scheduler.json"
         while not file.exists():
             time.sleep(0.05)
         for k in (1, 2):
-            start("worker", *loopback[2:], "--nthreads", "1", "--no-dashboard", "--no-nanny", "--name", str(k))
+            ends.enter_context(dask_worker(tmp_path, "--name", str(k)))
         yield process, file
 
 
@@ -122,6 +129,15 @@ def test_a_dask_worker_killed_in_the_middle_of_a_block_changes_no_byte(tmp_path)
         again = trained(settings, tmp_path / "dask", backend=backend, save_every=0.05, on_progress=kill)
         assert {worker.pid for worker in cluster.workers.values()} != before
     assert again == alone
+
+
+def test_calls_that_take_a_gpu_go_to_the_worker_that_has_one(tmp_path, scheduler):
+    """Two workers without the resource stand by, idle."""
+    with (
+        dask_worker(tmp_path, "--resources", "GPU=1") as worker,
+        DaskExecutor(scheduler_file=scheduler[1], gpu=True) as executor,
+    ):
+        assert {call.result() for call in [executor.submit(os.getpid) for _ in range(12)]} == {worker.pid}
 
 
 # -- what is lost ---------------------------------------------------------------------------------------------------
