@@ -38,6 +38,7 @@ from undiffuse.kernels import LANES, lanes
 from undiffuse.networks.bank import MemoryBlock
 from undiffuse.networks.network import start_weights
 from undiffuse.runs.config import Config
+from undiffuse.support import normals
 from undiffuse.support.errors import UserError
 from undiffuse.support.processor import instruction_sets
 from undiffuse.support.threads import cores, one_thread
@@ -106,10 +107,16 @@ def vector_rate() -> float:
     return CHAINS * repeats / best(lambda: _multiply(numbers, repeats))
 
 
-def normal_seconds(dtype: str) -> float:
-    """Seconds of one standard normal number, drawn many at a time."""
+def normal_seconds() -> float:
+    """Seconds of one standard normal number in single precision, drawn many at a time."""
     count, rng = 3_000_000, np.random.Generator(np.random.SFC64(0))
-    return best(lambda: rng.standard_normal(count, np.dtype(dtype).type)) / count
+    return best(lambda: rng.standard_normal(count, np.float32)) / count
+
+
+def stream_normal_seconds() -> float:
+    """The same in double precision from the streams of samples."""
+    streams, out = normals.states(0, (0,), 0, 1_000), np.empty((1_000, 3_000))
+    return best(lambda: normals.fill(streams, out, 0)) / out.size
 
 
 def step_seconds(a: ud.Architecture, batch: int, precision: torch.dtype) -> float:
@@ -158,7 +165,7 @@ def spiral_training(config: Config, run: Path | None) -> Row:
         f"training {config.name}",
         1,
         visits * TRAINING_OPERATIONS / vector_rate(),
-        passes * data.train.size * normal_seconds("f4"),
+        passes * data.train.size * normal_seconds(),
         passes * -(-len(data.train) // training.batch) * move_seconds(5 * config.network.hidden),
         ours,
     )
@@ -170,7 +177,7 @@ def digit_training(config: Config, run: Path | None) -> Row:
     torch.set_num_threads(1)
     products = normals = moved = 0.0
     with one_thread():
-        normal = normal_seconds("f4")
+        normal = normal_seconds()
         for block in config.blocks():
             training, a = config.training_at(block.last), config.architecture_at(block.last, data.dim)
             lower = engines.choose(training, a, "cpu") == engines.LOWER
@@ -218,7 +225,7 @@ def spiral_sampling(config: Config, run: Path | None, n: int = 100_000) -> Row:
         f"{n} samples of {config.name}",
         cores(),
         visits * SAMPLING_OPERATIONS / vector_rate() / cores(),
-        n * T * bank.dim * normal_seconds("f8") / cores(),
+        n * T * bank.dim * stream_normal_seconds() / cores(),
         0.0,
         seconds(lambda: ud.sample(bank, n)),
     )
@@ -241,7 +248,7 @@ def digit_sampling(config: Config, run: Path | None, n: int = 1000) -> Row:
     products()
     turns = [(seconds(products), seconds(lambda: ud.sample(bank, n))) for _ in range(3)]
     product, ours = np.mean(turns, axis=0)
-    normals = n * sum(widths) * normal_seconds("f8") / cores()
+    normals = n * sum(widths) * stream_normal_seconds() / cores()
     return Row(f"{n} samples of {config.name}", cores(), float(product), normals, 0.0, float(ours))
 
 

@@ -7,7 +7,6 @@ one step after another, and so are the samples, up to rounding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from threading import Lock
 
 import numpy as np
 
@@ -74,17 +73,12 @@ class MarchingChain:
             If a number becomes infinite.
         """
         scale, steps = self._denoiser.forward.noise_scale, sum(len(ats) for ats, _, _ in self._marches)
-        # Numbers are drawn row by row, which takes the interpreter's lock each time: one thread draws, others march.
-        drawing = Lock()
 
         def walk(rows: slice) -> int:
-            with drawing:
-                noise = streams.noise(rows.stop - rows.start, out.shape[1], first + rows.start)
-                x = scale * noise()
+            noise = streams.noise(rows.stop - rows.start, out.shape[1], first + rows.start)
+            x = scale * noise()
             for ats, noisy, march in self._marches:
-                with drawing:
-                    numbers = noise.ahead(noisy * out.shape[1])
-                if not march(x, *numbers):
+                if not march(x, *noise.ahead(noisy * out.shape[1])):
                     raise left_the_numbers(Step(ats[0].t, ats[-1].previous))
             out[rows] = x
             return len(x) * (steps + 1)

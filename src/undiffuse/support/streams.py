@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, one_of, require
@@ -105,7 +106,9 @@ def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
         If the seed is no integer in 0..2^64 - 1.
     """
     _check(seed, purpose, key)
-    return _generator(seed, purpose, key)
+    # As a spawn key, every part is mixed in after the seed; as entropy, trailing zeros would be padding.
+    sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose.number, *map(int, key)))
+    return np.random.Generator(np.random.SFC64(sequence))
 
 
 def _check(seed: int, purpose: Purpose, key: tuple[int, ...]) -> None:
@@ -114,12 +117,6 @@ def _check(seed: int, purpose: Purpose, key: tuple[int, ...]) -> None:
     require(0 <= seed <= LARGEST_SEED, f"a seed is an integer in 0..2^64 - 1, got {seed}")
     if len(key) != len(purpose.names) or not all(0 <= part < 2**32 for part in key):
         raise ValueError(f"the key of {purpose.name} is {purpose.names}, each in 0..2^32 - 1; got {key}")
-
-
-def _generator(seed: int, purpose: Purpose, key: tuple[int, ...]) -> np.random.Generator:
-    # As a spawn key, every part is mixed in after the seed; as entropy, trailing zeros would be padding.
-    sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose.number, *map(int, key)))
-    return np.random.Generator(np.random.SFC64(sequence))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +160,13 @@ class Streams:
 
     def noise(self, n: int, dim: int, first: int = 0) -> SampleNoise:
         """Return the noise of ``n`` samples from the ``first`` after this one's own first, along these axes."""
-        keys = [(*self.key, self.first + first + i) for i in range(n)]
-        for key in (keys[0], keys[-1]):
-            _check(self.seed, self.purpose, key)
-        return SampleNoise([_generator(self.seed, self.purpose, key) for key in keys], dim)
+        from undiffuse.support import normals  # numba takes half a second to load
+
+        start = self.first + first
+        for index in (start, start + n - 1):
+            _check(self.seed, self.purpose, (*self.key, index))
+        key = (self.purpose.number, *map(int, self.key))
+        return SampleNoise(normals.states(int(self.seed), key, start, n), dim)
 
     def turn(self, own: Floats | None, dim: int) -> Floats | None:
         """Matrix that takes the noise to ``own`` axes (None for the data's), or None where they are these.
@@ -188,26 +188,26 @@ class Streams:
 
 
 class SampleNoise:
-    """Standard normal noise for some samples, one generator each.
+    """Standard normal noise for some samples, each from a stream of its own.
 
-    Sample ``i`` gets the same numbers for any number of samples and any batch size. Numbers are drawn ahead, since one
-    call per sample and step would cost more than the step.
+    Sample ``i`` gets the numbers of ``stream(seed, purpose, *key, i)``, for any number of samples and any batch size.
+    They are drawn ahead, since one call per sample and step would cost more than the step.
 
     Parameters
     ----------
-    generators : list of numpy.random.Generator
-        One for each sample.
+    streams : (n, 4) array
+        State of each sample's stream, see :func:`undiffuse.support.normals.states`.
     dim : int
         Number of variables.
     """
 
     _AHEAD = 1 << 20  # numbers drawn ahead, over all samples together
 
-    def __init__(self, generators: list[np.random.Generator], dim: int) -> None:
-        self._generators, self._dim = generators, dim
+    def __init__(self, streams: NDArray[np.uint64], dim: int) -> None:
+        self._streams, self._dim = streams, dim
         # Rows that are a power of two apart would share the same few places of the cache.
-        columns = max(dim, self._AHEAD // max(1, len(generators))) // 16 * 16 + 24
-        self._ahead: Floats = np.empty((len(generators), columns))
+        columns = max(dim, self._AHEAD // max(1, len(streams))) // 16 * 16 + 24
+        self._ahead: Floats = np.empty((len(streams), columns))
         self._used = self._ahead.shape[1]
 
     def __call__(self) -> Floats:
@@ -224,14 +224,15 @@ class SampleNoise:
 
         Loops over whole rows are faster than over a view of some columns.
         """
+        from undiffuse.support import normals
+
         left = self._ahead.shape[1] - self._used
         if left < count:
             rest = self._ahead[:, self._used :].copy()
             if count > self._ahead.shape[1]:
-                self._ahead = np.empty((len(self._generators), count))
+                self._ahead = np.empty((len(self._streams), count))
             self._ahead[:, :left] = rest
-            for row, generator in zip(self._ahead, self._generators, strict=True):
-                generator.standard_normal(out=row[left:])
+            normals.fill(self._streams, self._ahead, left)
             self._used = 0
         self._used += count
         return self._ahead, self._used - count

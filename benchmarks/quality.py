@@ -1,0 +1,154 @@
+"""Quality against time: held-out error and distance of samples after a share of each recipe's passes.
+
+    python benchmarks/quality.py --json quality.json --figure docs/images/quality.png
+
+Each recipe is trained with 1/16, 1/8, ... of its passes, never less than one at a time, from several seeds, and timed.
+Its networks' mean held-out error is that of the xi-error over all times, and its samples are set beside fresh or
+held-out data: points by their distance to the curve, over that of fresh points; images by the Frechet distance in a
+classifier's features, the same classifier for every bank. Seconds are wall-clock time of one process for each core,
+their start included. A quarter of an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import undiffuse as ud
+from timing import JsonFile, seconds
+from undiffuse.datasets import Dataset, ImageDataset
+from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels, save, styled
+from undiffuse.metrics import Evaluation
+from undiffuse.metrics.classifiers import Classifiers
+from undiffuse.runs.config import Config
+from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import UserError
+from undiffuse.support.stats import mean_and_stderr
+from undiffuse.training import train_bank
+
+RECIPES = ("spiral-2pi", "spiral-2pi-best", "spiral-3pi-best", "mnist-01-quick")
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+SAMPLES, REPLICATES = 1_000, 8
+LABELS = {False: "distance to the curve, over its floor", True: "Fréchet distance"}  # of points, of images
+COLOURS = (GAUSSIAN, MODEL, EMPIRICAL, DATA)
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a recipe reaches with a share of its passes: means over seeds with their standard errors.
+
+    Attributes
+    ----------
+    recipe : str
+    share : float
+    seconds, held_out, distance : (float, float)
+    """
+
+    recipe: str
+    share: float
+    seconds: tuple[float, float]
+    held_out: tuple[float, float]
+    distance: tuple[float, float]
+
+
+def shortened(config: Config, share: float) -> Config:
+    """The same recipe with a share of its passes at each time, at least one."""
+
+    def fewer(section: object) -> dict[str, int]:
+        passes = {name: getattr(section, name) for name in ("epochs", "warm_epochs")}
+        return {name: max(1, round(share * count)) for name, count in passes.items() if count is not None}
+
+    training = config.training.model_copy(update=fewer(config.training))
+    times = tuple(part.model_copy(update=fewer(part)) for part in config.times)
+    return config.model_copy(update={"training": training, "times": times})
+
+
+def measured(recipe: str, share: float, seed: int, classifiers: Classifiers | None) -> tuple[float, float, float]:
+    """Seconds of a training, mean held-out error, and distance of samples."""
+    config = shortened(ud.config.load(recipe, [], seed), share)
+    data = ud.datasets.load(config)
+    trained = []
+    taken = seconds(lambda: trained.append(train_bank(config, data)))
+    bank, errors = trained[0]
+    samples = ud.sample(bank, SAMPLES * REPLICATES, seed=seed)
+    return taken, float(errors[:, 2].mean()), distance(samples, data, seed, classifiers)
+
+
+def distance(samples: Floats, data: Dataset, seed: int, classifiers: Classifiers | None) -> float:
+    """Frechet distance of images; distance of points to the curve, over that of fresh ones."""
+    found = Evaluation(data, REPLICATES, seed, classifiers).of(samples)
+    if isinstance(data, ImageDataset):
+        return found["frechet_distance"].value
+    return found["distance_to_curve"].value / found["distance_to_curve"].floor
+
+
+def judges(data: Dataset) -> Classifiers | None:
+    """Classifiers of images; None for points."""
+    return Classifiers.train(*data.images) if isinstance(data, ImageDataset) else None
+
+
+def curve(recipe: str, seeds: int) -> list[Point]:
+    """Train a recipe with each share of its passes; print a line for each."""
+    judge, out = judges(ud.datasets.load(ud.config.load(recipe))), []
+    for share in SHARES:
+        numbers = np.array([measured(recipe, share, seed, judge) for seed in range(seeds)])
+        out.append(Point(recipe, share, *(mean_and_stderr(column) for column in numbers.T)))
+        one = out[-1]
+        print(
+            f"{recipe:16} {share:6.3f} of the passes: {one.seconds[0]:6.1f} ± {one.seconds[1]:4.1f} s, held-out error "
+            f"{one.held_out[0]:.5f} ± {one.held_out[1]:.5f}, distance {one.distance[0]:.2f} ± {one.distance[1]:.2f}",
+            flush=True,
+        )
+    return out
+
+
+@styled
+def drawn(curves: Sequence[Sequence[Point]]) -> Figure:
+    """Held-out error and distance of samples against seconds: points above, images below where there are any."""
+    images = [points[0].recipe.startswith("mnist") for points in curves]
+    rows = [kind for kind in (False, True) if kind in images]
+    figure, axes = panels(len(rows), 2, 7.4, 2.9 * len(rows))
+    for kind, (left, right) in zip(rows, axes, strict=True):
+        for k, points in enumerate(curves):
+            if images[k] == kind:
+                _line(left, points, "held_out", COLOURS[k % len(COLOURS)])
+                _line(right, points, "distance", COLOURS[k % len(COLOURS)])
+        left.set(xscale="log", yscale="log", xlabel="training (s)", ylabel="held-out error, mean over times")
+        right.set(xscale="log", yscale="log", xlabel="training (s)", ylabel=LABELS[kind])
+        right.legend()
+    return figure
+
+
+def _line(axis: Axes, points: Sequence[Point], name: str, colour: str) -> None:
+    values = np.array([getattr(point, name) for point in points])
+    taken = [point.seconds[0] for point in points]
+    axis.errorbar(taken, values[:, 0], values[:, 1], fmt="o-", ms=3.5, color=colour, label=points[0].recipe)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, measure, print and draw."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[JsonFile.options()]
+    )
+    parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=ud.presets(), metavar="PRESET")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the curves here, as PNG")
+    options = parser.parse_args(argv)
+    try:
+        file = JsonFile(parser, argv, options)
+        found = [curve(recipe, options.seeds) for recipe in options.recipes]
+    except UserError as error:
+        parser.error(str(error))
+    if options.figure is not None:
+        save(drawn(found), options.figure)
+    file.write({"curves": [[point.__dict__ for point in points] for points in found]})
+
+
+if __name__ == "__main__":
+    main()
