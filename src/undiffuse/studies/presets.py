@@ -16,13 +16,13 @@ GROUPS = (THESIS, "better recipes for spirals", "digits on a laptop", "spins", "
 _OF_THESIS = ("spiral-2pi", "spiral-3pi", "mnist-01", "mnist-13")
 _PIXELS = (28, 28)
 
-# Seconds of training on two cores of a server (AVX2), 2026-11-25: measured (README.md, docs/digits.md), and for the
+# Seconds of training on two cores of a server (AVX-512), 2026-11-26: measured (README.md, docs/digits.md), and for the
 # thesis's digits planned from a few passes (docs/scaling.md).
 SECONDS = {
-    "spiral-2pi": 44.0,
-    "spiral-2pi-best": 28.0,
-    "spiral-3pi": 141.0,
-    "spiral-3pi-best": 81.0,
+    "spiral-2pi": 18.0,
+    "spiral-2pi-best": 14.0,
+    "spiral-3pi": 55.0,
+    "spiral-3pi-best": 36.0,
     "mnist-01-quick": 120.0,
     "mnist-01-laptop": 1260.0,
     "mnist-13-laptop": 1260.0,
