@@ -111,7 +111,7 @@ def test_a_damaged_analysis_is_named(capsys, tiny_run_path, tmp_path):
     ("words", "named"),
     [
         (["nowhere"], "nowhere"),
-        (["DIGITS"], "784 variables, and lab shows points in the plane"),
+        (["DIGITS"], "784 variables"),
         (["RUN", "--out", "lab.pdf"], "ends in .html"),
         (["RUN", "--out", "there.html"], "--overwrite"),
         (["RUN", "--particles", "0"], "wanted 1..10,000"),

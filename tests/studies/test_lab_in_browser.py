@@ -2,12 +2,13 @@
 
 import re
 import shutil
-import time
 
 import numpy as np
 import pytest
 
+import browser
 import undiffuse as ud
+from browser import until
 from helpers import TINY
 from undiffuse import datasets
 from undiffuse.networks.bank import MemoryBlock
@@ -16,9 +17,7 @@ from undiffuse.studies import lab, report
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.training import Execution, train_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = browser.needed
 
 # What is replaced in the tiny run, for banks of other kinds.
 KINDS = {
@@ -53,42 +52,14 @@ def pages(runs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def until(page, expression, seconds=10):
-    """Wait until an expression is true; the page's own rules let no text be run inside it."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, expression
-        time.sleep(0.01)
+    with browser.launched() as found:
+        yield found
 
 
 @pytest.fixture
 def visit(chromium, pages):
-    """Open a page; errors and requests are kept in its ``errors`` and ``requests``."""
-    opened = []
-
-    def visit(kind="relu", moving=False, inside=False, **options):
-        page = chromium.new_page(viewport=options.pop("viewport", {"width": 1100, "height": 850}), **options)
-        page.errors, page.requests = [], []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: page.errors.append(message.text))
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(pages[kind].as_uri() + ("" if moving else "#still"))
-        if inside:
-            page.locator("iframe").scroll_into_view_if_needed()
-        until(page.frames[-1] if inside else page, "!!window.lab")
-        opened.append(page)
-        return page
-
-    yield visit
-    for page in opened:
-        assert page.errors == []
-        page.close()
+    with browser.visits(chromium, lambda kind="relu": pages[kind]) as visit:
+        yield visit
 
 
 def rounded(model):
@@ -292,14 +263,7 @@ def test_the_contours_lie_where_the_potential_has_their_level(visit):
 @pytest.mark.parametrize("width", [360, 390, 768])
 def test_nothing_is_cut_off_on_a_phone(width, visit):
     page = visit(viewport={"width": width, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.click("summary")
-    for control in page.query_selector_all("button, input, select, canvas, summary"):
-        box = control.bounding_box()
-        if box is not None:
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= width
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.nothing_is_cut_off(page, width)
 
 
 def test_light_and_dark_follow_the_system_and_the_button(visit):
@@ -313,10 +277,7 @@ def test_light_and_dark_follow_the_system_and_the_button(visit):
 
 
 def test_everything_that_can_be_used_has_a_name(visit):
-    page = visit()
-    for control in page.query_selector_all("button, input, select, canvas:not([aria-hidden])"):
-        name = control.evaluate("e => e.getAttribute('aria-label') || e.labels?.[0]?.innerText || ''")
-        assert len(name.strip()) > 3, control.evaluate("e => e.outerHTML")
+    assert browser.unnamed(visit()) == []
 
 
 def test_the_same_seed_gives_the_same_particles(visit):

@@ -11,6 +11,9 @@ from undiffuse.cli.answers import Json, answer, say
 from undiffuse.studies import figures as drawing
 from undiffuse.studies import lab as living
 from undiffuse.studies import thesis
+from undiffuse.studies.lab_page import Result
+from undiffuse.studies.lab_plane import PlaneResult
+from undiffuse.studies.lab_spins import SpinResult
 from undiffuse.support.files import in_bytes
 from undiffuse.support.progress import progress
 
@@ -47,15 +50,17 @@ def figures(
 
 
 def lab(settings: living.Settings, *, json: Json = False) -> None:
-    """Write a page in which the bank of a run on points in the plane runs by itself: one file, no network."""
+    """Write a page in which the bank of a run, or the Curie-Weiss model, runs by itself: one file, no network."""
     result = living.run(settings)
+    lines = [f"{result.out} ({in_bytes(result.bytes)}): {_said(result)}"]
+    does = {"plane": "a click takes a point to t and back", "spins": "sliders change N, beta and h"}[result.kind]
+    answer(result, json, [*lines, f"open it in any browser: space plays, arrows step, {does}"])
+
+
+def _said(result: Result) -> str:
+    """What is in a page, in words."""
+    if isinstance(result, SpinResult):
+        return f"{result.N} spins at beta = {result.beta:g}, h = {result.h:g} to begin with, {result.walkers} walkers"
+    assert isinstance(result, PlaneResult)  # noqa: S101
     networks = f"{result.steps} of {result.T} networks" if result.steps < result.T else f"all {result.T} networks"
-    answer(
-        result,
-        json,
-        [
-            f"{result.out} ({in_bytes(result.bytes)}): {networks} of up to {result.hidden} units, "
-            f"{result.points} of {result.of} training points",
-            "open it in any browser: space plays, arrows step, a click takes a point to t and back",
-        ],
-    )
+    return f"{networks} of up to {result.hidden} units, {result.points} of {result.of} training points"

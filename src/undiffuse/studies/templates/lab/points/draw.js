@@ -23,12 +23,6 @@ class View {
   plane(px, py) { return [this.low[0] + px / this.scale, this.low[1] + (this.pixels - py) / this.scale]; }
 }
 
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const names = "paper ink faint data particle learned exact difference kink contour hot path".split(" ");
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-}
-
 function dots(context, view, x, side) {
   const { scale, pixels, low } = view, half = side / 2;
   for (let i = 0; i < x.length; i += 2) {
@@ -210,9 +204,4 @@ function drawAxes(context, view, colour, axes) {
     if (axis === 0) write(name, view.pixels - 12 - context.measureText(name).width, view.pixels - 6);
     else write(name, 6, 16);
   });
-}
-
-function niceStep(rough) {
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
 }
