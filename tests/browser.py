@@ -71,5 +71,5 @@ def nothing_is_cut_off(page, width):
 def unnamed(page):
     """Controls and pictures without a name for who hears the page."""
     every = page.query_selector_all("button, input, select, canvas:not([aria-hidden])")
-    name = "e => e.getAttribute('aria-label') || e.labels?.[0]?.innerText || ''"
+    name = "e => e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText || ''"
     return [each.evaluate("e => e.outerHTML") for each in every if len(each.evaluate(name).strip()) <= 3]

@@ -24,6 +24,8 @@ KINDS = {
     "relu": {},
     "skip": {"[network]": '[network]\nskip = "gaussian"\nprediction = "x0"'},
     "sigmoid": {"[network]": '[network]\nactivation = "sigmoid"\nprediction = "v"'},
+    "tied": {"[network]": '[network]\ntying = "tied"\nprediction = "x0"'},
+    "signed": {"[network]": '[network]\ntying = "signed"\nactivation = "sigmoid"'},
     "component": {"[network]": '[network]\nskip = "gaussian"\ncomponents = 1'},
 }
 
@@ -107,6 +109,29 @@ def test_every_sampler_moves_particles_as_python_does_under_the_same_noise(kind,
             assert max(np.abs(a - b).max() for a, b in zip(found, expected, strict=True)) < allowed * max(1, scale), (
                 name
             )
+
+
+@pytest.mark.parametrize("kind", ["tied", "signed"])
+def test_the_learned_potential_is_that_of_the_energy(kind, visit, runs, rng):
+    """Against ``Bank.log_density`` of the rounded bank; its constant is free, so differences from the first point."""
+    page, bank = visit(kind), rounded(ud.Diffusion.load(runs[kind]))
+    for t in (1, 6, 12):
+        x = rng.uniform(-1.5, 1.5, (20, 2))
+        found = np.array([page.evaluate("([x, y, t]) => lab.own(x, y, t)", [*row.tolist(), t]) for row in x])
+        expected = bank.log_density(x, t)
+        np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_learned_potential_is_offered_where_weights_are_tied(visit):
+    tied, untied = visit("tied"), visit("relu")
+    assert untied.query_selector("#layer-own") is None
+    tied.evaluate("lab.player.goTo(6)")
+    picture = "document.getElementById('back-canvas').toDataURL()"
+    tied.wait_for_timeout(150)
+    before = tied.evaluate(picture)
+    tied.keyboard.press("7")
+    until(tied, "document.getElementById('layer-own').checked")
+    assert tied.evaluate(picture) != before
 
 
 def test_the_exact_score_and_density_are_those_of_the_points_in_the_page(visit, runs, rng):

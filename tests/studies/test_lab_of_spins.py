@@ -83,6 +83,10 @@ def test_every_closed_form_is_pythons(N, beta, h, visit):
         mu = np.linspace(-1.1, 1.1, 9) * (np.sqrt(N) * np.exp(-tau) + 2)
         found = np.array(page.evaluate("([mu, tau]) => mu.map(m => lab.law.evaluate(m, tau))", [mu.tolist(), tau]))
         likely = law.log_density(mu, tau) > -25  # further out the page leaves rare sums out
+        coarse = page.evaluate(
+            "([mu, tau]) => mu.map(m => [lab.law.logDensity(m, tau), ...lab.law.means([m], tau)])", [mu.tolist(), tau]
+        )
+        np.testing.assert_allclose(np.array(coarse)[likely, :2], found[likely, :2], rtol=1e-7, atol=1e-7)
         np.testing.assert_allclose(found[likely, 0], law.log_density(mu, tau)[likely], rtol=1e-8, atol=1e-8)
         np.testing.assert_allclose(found[likely, 2], law.plus(mu, tau)[likely], atol=1e-8)
         potential = page.evaluate("([mu, tau]) => mu.map(m => lab.law.potential(m, tau))", [mu.tolist(), tau])

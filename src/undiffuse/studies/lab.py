@@ -8,9 +8,11 @@ from pathlib import Path
 
 from cyclopts import Parameter
 
+from undiffuse.datasets import ImageDataset
 from undiffuse.datasets.curie_weiss import SpinDataset
 from undiffuse.formats.browser import PLANE
 from undiffuse.physics.curie_weiss import CurieWeiss
+from undiffuse.studies.lab_images import LARGEST_PAGE, image_page
 from undiffuse.studies.lab_page import Asked, Page, Result
 from undiffuse.studies.lab_plane import plane_page
 from undiffuse.studies.lab_spins import spin_page
@@ -20,6 +22,7 @@ from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import check_output, write_file
 
 SPINS = "curie-weiss"
+_LARGEST_IN_REPORT = 14_000_000  # of images: a report is sent and opened whole
 _SPINS_AT_FIRST = CurieWeiss(200, beta=1.5)
 
 
@@ -31,15 +34,17 @@ class Settings:
     Attributes
     ----------
     run : path
-        Run folder, of points in the plane or of spins; or the word curie-weiss, for the model without a run.
+        Run folder, of points in the plane, images or spins; or the word curie-weiss, for the model without a run.
     out : path
         HTML file to write.
     steps : int, optional
-        Number of times whose networks are in the page, spread over 1..T; as many as fit in 3 MB by default.
+        Number of times whose networks are in the page, spread over 1..T: by default as many as fit in 3 MB, and of
+        images 50 in 25 MB.
     particles : int, optional
-        Particles at the start: 2,000 by default and up to 10,000 in the plane; 1,000 walkers, up to 3,000, for spins.
+        What moves at the start: 2,000 particles in the plane, up to 10,000; 16 images, up to 36; 1,000 walkers of
+        spins, up to 3,000.
     points : int, optional
-        Training points in the page at most, up to 2,000; the exact score is theirs.
+        Training points in the page at most, up to 2,000, in the plane; the exact score is theirs.
     seed : int
         Seed of the page's noise.
     overwrite : bool
@@ -81,22 +86,29 @@ def player(opened: OpenRun) -> str | None:
 
     What else is in the way is told by a warning, since it takes nothing from the other page.
     """
-    if opened.model.dim != PLANE:
+    if not (opened.model.dim == PLANE or _shows_images(opened)):
         return None
     try:
-        return _page_of(opened, Asked(Path("report.html")))[0].decode()
+        return _page_of(opened, Asked(Path("report.html")), _LARGEST_IN_REPORT)[0].decode()
     except UserError as error:
         warnings.warn(f"there is no page of {opened.path} that lives: {error}", stacklevel=2)
         return None
 
 
-def _page_of(opened: OpenRun, asked: Asked) -> Page:
-    dim = opened.model.dim
-    if dim == PLANE:
+def _shows_images(opened: OpenRun) -> bool:
+    """Whether the run is of images, whose networks work on components, as those of a page have to."""
+    return isinstance(opened.data, ImageDataset) and opened.model.bank.along_axes() is not None
+
+
+def _page_of(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Page:
+    """Make the page of a run; ``largest`` is its size, in bytes, if it is of images."""
+    if opened.model.dim == PLANE:
         return plane_page(opened, asked)
     if isinstance(opened.data, SpinDataset):
         return spin_page(opened.config.name, opened.data.model, asked)
+    if isinstance(opened.data, ImageDataset):
+        return image_page(opened, asked, largest)
     raise UserError(
-        f"{opened.path} is of {dim} variables, and lab shows points in the plane; "
+        f"{opened.path} is of {opened.model.dim} variables, and lab shows points in the plane, images and spins; "
         f"`undiffuse show {opened.path}` draws any"
     )

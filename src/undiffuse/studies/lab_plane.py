@@ -71,6 +71,7 @@ def plane_page(opened: OpenRun, asked: Asked) -> Page:
         "times": times,
         "hidden": plane.hidden,
         "activation": plane.activation,
+        "tied": plane.tied,
         "maps": plane.maps.ravel().tolist(),
         "errors": [[int(t), *rounded(errors)] for t, *errors in opened.errors.tolist()],
         "critical": critical,

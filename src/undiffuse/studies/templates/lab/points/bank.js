@@ -10,6 +10,7 @@ class Bank {
   constructor(about, units) {
     Object.assign(this, { times: about.times, hidden: about.hidden, maps: about.maps });
     this.form = FORMS[about.activation]; // none for the sigmoid
+    this.integral = INTEGRALS[about.activation];
     this.halves = new Uint16Array(bytesOf(units));
     this.table = tableOfHalves();
     this.place = new Map(this.times.map((t, i) => [t, i]));
@@ -30,6 +31,18 @@ class Bank {
     return found;
   }
 
+  /** log density of a bank of tied weights, up to a constant: its gradient is the learned score; equation (29). */
+  logDensity(x0, x1, t, noise) {
+    const { units, map } = this.network(t), [scale, m00, m01, m10, m11, k0, k1] = map;
+    let heights = 0;
+    for (let j = 0; j < units.length; j += UNIT) {
+      const height = this.integral(units[j] * x0 + units[j + 1] * x1 + units[j + 2]);
+      heights += units[j] * units[j + 3] + units[j + 1] * units[j + 4] < 0 ? -height : height; // the sign of the decoder
+    }
+    const quadratic = (m00 * x0 * x0 + (m01 + m10) * x0 * x1 + m11 * x1 * x1) / 2;
+    return -(scale * heights + quadratic + k0 * x0 + k1 * x1) / noise;
+  }
+
   /** xi_hat = scale sum_u a_u h(w_u x + b_u) + x M + k, for all particles. */
   xiHat(x, t, out) {
     const { units, map } = this.network(t), [scale, m00, m01, m10, m11, k0, k1] = map;
@@ -43,6 +56,13 @@ class Bank {
     return out;
   }
 }
+
+// H with H' = h, for the potential of tied weights.
+const INTEGRALS = {
+  relu: (u) => (u > 0 ? u * u / 2 : 0),
+  linear: (u) => u * u / 2,
+  sigmoid: (u) => Math.max(u, 0) + Math.log1p(Math.exp(-Math.abs(u))),
+};
 
 /** Sums of a h for h(u) = p u + q |u|. Without a branch, and for two particles at a time: a fifth of the time. */
 function bentSums(units, p, q, x, out) {

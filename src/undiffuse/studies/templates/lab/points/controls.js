@@ -1,6 +1,7 @@
 // Samplers, layers and the pointer: each calls the player, and `show` writes back what it has become.
 
 const LAYER_KEYS = { 1: "learned", 2: "exact", 3: "difference", 4: "contours", 5: "kinks", 6: "data" };
+if ($("layer-own")) LAYER_KEYS[7] = "own"; // where weights are tied
 
 function connect(player) {
   const { chain } = player;

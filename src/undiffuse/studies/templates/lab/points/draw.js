@@ -37,10 +37,10 @@ function drawData(context, view, colour, points) {
   context.globalAlpha = 1;
 }
 
-function drawContours(context, view, colour, field) {
-  context.strokeStyle = colour.contour;
-  context.lineWidth = 1;
-  for (const { level, segments } of field.contours) {
+function drawContours(context, view, { colour, width, dash = [] }, levels) {
+  Object.assign(context, { strokeStyle: colour, lineWidth: width });
+  context.setLineDash(dash);
+  for (const { level, segments } of levels) {
     context.globalAlpha = Math.max(0.25, 0.95 - 0.09 * Math.log2(level));
     context.beginPath();
     for (const [x, y, x2, y2] of segments) {
@@ -49,6 +49,7 @@ function drawContours(context, view, colour, field) {
     }
     context.stroke();
   }
+  context.setLineDash([]);
   context.globalAlpha = 1;
 }
 

@@ -30,6 +30,15 @@ class ExactField {
   }
 }
 
+/** Contours of the learned potential of one time, where weights are tied. */
+function ownContours(bank, schedule, view, t) {
+  const noise = schedule.noise(t), log = new Float64Array(NODES * NODES);
+  for (let n = 0; n < log.length; n++) {
+    log[n] = bank.logDensity(...node(view, n % NODES, Math.floor(n / NODES)), t, noise);
+  }
+  return contours(log, view);
+}
+
 function node(view, i, j) {
   return [view.low[0] + view.size * i / (NODES - 1), view.low[1] + view.size * j / (NODES - 1)];
 }

@@ -24,6 +24,8 @@ window.lab = {
   give(arrays) { player.chain.noise.given = arrays; },
   sampler(name, eta = 0) { setSampler(player, name, eta); },
   step(steps) { player.step(steps); },
+  /** log density of a bank of tied weights, up to a constant. */
+  own(x, y, t) { return player.model.bank.logDensity(x, y, t, player.model.schedule.noise(t)); },
   exact(x, y, t) { return player.empirical.evaluate(x, y, t); },
 };
 

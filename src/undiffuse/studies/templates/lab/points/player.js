@@ -104,12 +104,22 @@ class Player extends Clock {
     this.drawFront();
   }
 
+  /** Contours of the learned potential of the time shown. */
+  get ownContours() {
+    if (this.own?.t !== this.shownTime) {
+      const { bank, schedule } = this.model;
+      this.own = { t: this.shownTime, contours: ownContours(bank, schedule, this.view, this.shownTime) };
+    }
+    return this.own.contours;
+  }
+
   drawBack(now) {
     const begun = performance.now();
     const { onBack: on, view, colour, layers, exact } = this;
     on.clearRect(0, 0, view.pixels, view.pixels);
     if (layers.has("data")) drawData(on, view, colour, this.model.points);
-    if (layers.has("contours") && exact) drawContours(on, view, colour, exact);
+    if (layers.has("contours") && exact) drawContours(on, view, { colour: colour.contour, width: 1 }, exact.contours);
+    if (layers.has("own")) drawContours(on, view, { colour: colour.learned, width: 2 }, this.ownContours);
     if (layers.has("kinks")) drawKinks(on, view, colour, this.model.bank.network(this.shownTime).units);
     const { places, nodes } = this.arrows;
     const learned = (t) => this.model.bank.xiHat(places, t, new Float64Array(places.length)).map((xi) => -xi);

@@ -45,8 +45,8 @@ class SpinChain extends Chain {
 
   /** Mean of mu_0 given each mu. */
   means(x, t) {
-    const { law, schedule } = this.model, tau = schedule.ouTime[t];
-    return x.map((mu) => law.evaluate(mu, tau)[1]);
+    const { law, schedule } = this.model;
+    return law.means(x, schedule.ouTime[t]);
   }
 
   /** The ancestral step with the posterior variance, corrected at its end: undiffuse.physics.corrected. */

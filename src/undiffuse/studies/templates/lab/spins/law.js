@@ -3,6 +3,7 @@
 
 const RARE = 45; // sums below e^-45 of the most likely one are left out
 const SMALL = 37; // terms below e^-37 of the largest
+const COARSE = 2.2; // states to a standard deviation of the law, where all are not needed
 const FINE = 4; // points of a quadrature for each standard deviation of the noise
 
 class SpinLaw {
@@ -89,18 +90,27 @@ class SpinLaw {
     return [Math.max(0, Math.min(from, last - 1)), Math.min(last, Math.max(to, 1))];
   }
 
+  /**
+   * Every how many-th state is enough at tau: the sum over them is the trapezoidal rule for a law that is this smooth. The
+   * probability of a positive sum, which has a jump, wants all.
+   */
+  stride(tau) {
+    const curvature = Math.exp(-2 * tau) / -Math.expm1(-2 * tau) + 1 / (1 - this.mStar ** 2);
+    return Math.max(1, Math.floor(Math.sqrt(this.N / curvature) / 2 / COARSE));
+  }
+
   /** The sum of all Gaussians at mu: [log of it, mean of mu_0 given mu, probability of a positive sum given mu]. */
-  evaluate(mu, tau) {
+  evaluate(mu, tau, stride = 1) {
     const theta = Math.exp(-tau), D = -Math.expm1(-2 * tau), { states, logLaw, exponents, N, first } = this;
-    const [from, to] = this.reach(mu, tau), half = 1 / (2 * D);
+    const [least, to] = this.reach(mu, tau), from = least - least % stride, half = 1 / (2 * D);
     let top = -Infinity;
-    for (let k = from; k < to; k++) {
+    for (let k = from; k < to; k += stride) {
       const away = mu - theta * states[k], exponent = logLaw[k] - away * away * half;
       exponents[k] = exponent;
       if (exponent > top) top = exponent;
     }
     let total = 0, mean = 0, plus = 0;
-    for (let k = from; k < to; k++) {
+    for (let k = from; k < to; k += stride) {
       const exponent = exponents[k] - top;
       if (exponent < -SMALL) continue;
       const weight = Math.exp(exponent), sum = 2 * (first + k) - N;
@@ -109,10 +119,16 @@ class SpinLaw {
       if (sum > 0) plus += weight;
       else if (sum === 0) plus += weight / 2;
     }
-    return [top + Math.log(total) - Math.log(2 * Math.PI * D) / 2, mean / total, plus / total];
+    return [top + Math.log(total * stride) - Math.log(2 * Math.PI * D) / 2, mean / total, plus / total];
   }
 
-  logDensity(mu, tau) { return this.evaluate(mu, tau)[0]; }
+  logDensity(mu, tau) { return this.evaluate(mu, tau, this.stride(tau))[0]; }
+
+  /** Mean of mu_0 given each mu. */
+  means(x, tau) {
+    const stride = this.stride(tau);
+    return x.map((mu) => this.evaluate(mu, tau, stride)[1]);
+  }
 
   /** Potential of the reverse drift mu + 2 F, F the exact score: -mu^2/2 - 2 log P_tau(mu). */
   potential(mu, tau) { return -mu * mu / 2 - 2 * this.logDensity(mu, tau); }
