@@ -8,8 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 import undiffuse as ud
-from undiffuse.physics import CurieWeiss
-from undiffuse.physics.magnetisation import Magnetisation
+from undiffuse.physics import CurieWeiss, Magnetisation
 
 MODELS = st.builds(CurieWeiss, st.integers(2, 60), st.floats(0.3, 3), st.floats(-1.5, 1.5))
 TIMES = st.floats(0.05, 4)

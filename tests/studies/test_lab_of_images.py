@@ -52,7 +52,7 @@ def rounded(model, bits):
     """The bank with the weights that the page has."""
     bank = model.bank
     times = range(1, len(bank) + 1)
-    weights = [net.weights for net in AxisBank.of(bank, times, bits).networks]
+    weights = [net.weights for net in AxisBank.of(bank, times, bits, bank.reference).networks]
     blocks = [
         MemoryBlock(t, bank.architecture(t), ud.Weights.stack([each])) for t, each in zip(times, weights, strict=True)
     ]
@@ -85,7 +85,12 @@ def test_mistakes_are_answered_in_a_line(capsys, digits_run_path, tmp_path, monk
 
 def test_networks_that_do_not_fit_are_counted_in_the_answer(digits_run_path):
     with pytest.raises(UserError, match=r"in 8 bits, and there is room for .*: fewer --steps"):
-        image_page(OpenRun.of(digits_run_path), Asked("d.html", steps=12), 1_800_000)
+        image_page(OpenRun.of(digits_run_path), Asked("d.html", steps=12), 1_950_000)
+
+
+def test_axes_that_do_not_fit_are_named(digits_run_path):
+    with pytest.raises(UserError, match="axes of images of 784 pixels alone"):
+        image_page(OpenRun.of(digits_run_path), Asked("d.html"), 1_000_000)
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -158,7 +163,7 @@ def test_a_finger_draws_a_mask_on_a_phone(visit):
 def test_without_a_mask_rebuilding_says_what_to_do_first(visit):
     page = visit()
     page.click("#rebuild")
-    assert "Draw on the digit" in page.inner_text("#status")
+    assert "Draw on the image" in page.inner_text("#status")
     assert page.evaluate("lab.task") == "sample"
 
 

@@ -10,9 +10,8 @@ import undiffuse as ud
 from browser import until
 from helpers import answer, complaint
 from undiffuse.cli import main
-from undiffuse.physics import CurieWeiss
+from undiffuse.physics import CurieWeiss, Magnetisation
 from undiffuse.physics.corrected import Corrected
-from undiffuse.physics.magnetisation import Magnetisation
 from undiffuse.studies import lab
 
 pytestmark = browser.needed

@@ -1,4 +1,4 @@
-"""A bank of networks on principal components in the few bytes that a page in a browser runs it from."""
+"""A bank along principal axes in the few bytes that a page in a browser runs it from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.bank import Bank
 from undiffuse.networks.network import Weights
 from undiffuse.support.arrays import Float32, Floats
-from undiffuse.support.errors import UserError, require
 
 Bits = Literal[8, 16]
 BITS: tuple[Bits, Bits] = (16, 8)
@@ -22,7 +22,7 @@ Whole = NDArray[np.signedinteger[Any]]
 
 @dataclass(frozen=True)
 class AxisNetwork:
-    """The network of one time, its weights as whole numbers.
+    """The network of one time along the axes, its weights as whole numbers.
 
     ``w_u = scales[u, 0] whole[u, 0]``, ``b_u = scales[u, 1]`` and ``a_u = scales[u, 2] whole[u, 1]``; the bias of the
     decoder keeps its digits.
@@ -34,24 +34,45 @@ class AxisNetwork:
     bias : (width,) float32 array
     factor : float
         What the network's output is multiplied by in xi_hat.
+    linear : (float, float) or None
+        ``(shift, gain)`` of the rest of xi_hat, ``gain (z - shift mean)``; None with the Gaussian skip, whose gain is
+        another along every axis.
     """
 
     whole: Whole
     scales: Float32
     bias: Float32
     factor: float
+    linear: tuple[float, float] | None
 
     @staticmethod
-    def of(bank: Bank, t: int, bits: Bits) -> AxisNetwork:
-        """Round the network of time ``t``."""
-        net, largest = bank.kept(t), 2 ** (bits - 1) - 1
-        rows = np.stack([net.W, net.A.T], axis=1)
+    def of(bank: Bank, t: int, bits: Bits, reference: GaussianDenoiser) -> AxisNetwork:
+        """Turn the network of time ``t`` to the axes of the data, and round it.
+
+        Parameters
+        ----------
+        bank : Bank
+        t : int
+        bits : {8, 16}
+        reference : GaussianDenoiser
+            Of the training data; its axes.
+        """
+        net, parametrisation, largest = bank.kept(t), bank.parametrisation(t), 2 ** (bits - 1) - 1
+        W, b, A, bias = (np.asarray(array, np.float64) for array in (net.W, net.b_h, net.A, net.b_r))
+        shift, gain = parametrisation.linear_part(t)
+        if parametrisation.axes is None:  # it sees x_t, and a page what is left of x_t without the shifted mean
+            b = b + W @ (shift * reference.mean)
+            W, A, bias = W @ reference.axes, reference.axes.T @ A, bias @ reference.axes
+        rows = np.stack([W, A.T], axis=1)
         size = np.abs(rows).max(axis=2) / largest
         exact = np.rint(rows / np.where(size > 0, size, 1)[:, :, None])
-        whole: Whole = exact.astype(np.int8) if bits == 8 else exact.astype(np.int16)
-        scales = np.column_stack([size[:, 0], net.b_h, size[:, 1]]).astype(np.float32)
-        bias = np.asarray(net.b_r, np.float32)
-        return AxisNetwork(whole, scales, bias, bank.parametrisation(t).affine(t)[0])
+        return AxisNetwork(
+            whole=exact.astype(np.int8) if bits == 8 else exact.astype(np.int16),
+            scales=np.column_stack([size[:, 0], b, size[:, 1]]).astype(np.float32),
+            bias=bias.astype(np.float32),
+            factor=parametrisation.affine(t)[0],
+            linear=None if bank.architecture(t).skip == "gaussian" else (shift, float(gain[0])),
+        )
 
     @property
     def weights(self) -> Weights:
@@ -64,10 +85,13 @@ class AxisNetwork:
 class AxisBank:
     r"""Networks of some times, in the coordinates ``z = x_t U`` along the principal axes of the training data.
 
-    With the Gaussian skip, for a network of the k leading axes (Wiener filter plus what it misses)::
+    For a network of the k leading axes with the Gaussian skip (Wiener filter plus what it misses)::
 
         xi_hat = gain (z - sqrt(alpha_bar) mean) + factor [sum_u a_u h(w_u y + b_u) + b_r, 0],
         y = (z - sqrt(alpha_bar) mean)_k,    gain = s sqrt(Delta)/(alpha_bar variances + s^2 Delta)
+
+    A network that sees all variables has k = dim, with its weights turned to the axes; without that skip, the first
+    term is that of :attr:`AxisNetwork.linear`.
 
     Attributes
     ----------
@@ -90,20 +114,21 @@ class AxisBank:
     variances: Floats
 
     @staticmethod
-    def of(bank: Bank, times: Sequence[int], bits: Bits) -> AxisBank:
+    def of(bank: Bank, times: Sequence[int], bits: Bits, reference: GaussianDenoiser) -> AxisBank:
         """Read them from a bank.
 
-        Raises
-        ------
-        UserError
-            If a network of the bank works on all variables.
+        Parameters
+        ----------
+        bank : Bank
+        times : sequence of int
+        bits : {8, 16}
+        reference : GaussianDenoiser
+            Of the training data.
         """
-        require_components(bank)
-        require(bank.reference is not None, "the bank has no mean and covariance of its data")
-        linear, axes = bank.reference.along_axes()  # type: ignore[union-attr]
+        linear, axes = reference.along_axes()
         return AxisBank(
             times=tuple(times),
-            networks=tuple(AxisNetwork.of(bank, t, bits) for t in times),
+            networks=tuple(AxisNetwork.of(bank, t, bits, reference) for t in times),
             activation=bank.architecture(times[0]).h.name,
             axes=axes.astype(np.float16),
             mean=linear.mean,
@@ -122,14 +147,6 @@ def characters(bank: Bank, t: int, bits: Bits) -> int:
     kind = bank.architecture(t)
     whole = 4 * -(-2 * kind.hidden * kind.width * bits // 8 // 3)
     return whole + 16 * kind.hidden + 6 * kind.width + 12
-
-
-def require_components(bank: Bank) -> None:
-    """Raise a :class:`UserError` unless all networks of a bank work on principal components."""
-    if bank.along_axes() is None:
-        raise UserError(
-            "its networks work on all pixels, and a page holds networks on components (`network.components`)"
-        )
 
 
 def _whole_groups(data: bytes) -> str:

@@ -29,8 +29,7 @@ class Magnetisation:
 
     Examples
     --------
-    >>> from undiffuse.physics.curie_weiss import CurieWeiss
-    >>> from undiffuse.physics.magnetisation import Magnetisation
+    >>> from undiffuse.physics import CurieWeiss, Magnetisation
     >>> law = Magnetisation(CurieWeiss(100, beta=1.5))
     >>> round(law.cloning(2.154), 3)
     0.771

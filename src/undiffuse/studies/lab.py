@@ -12,7 +12,7 @@ from undiffuse.datasets import ImageDataset
 from undiffuse.datasets.curie_weiss import SpinDataset
 from undiffuse.formats.browser import PLANE
 from undiffuse.physics.curie_weiss import CurieWeiss
-from undiffuse.studies.lab_images import LARGEST_PAGE, image_page
+from undiffuse.studies.lab_images import LARGEST_PAGE, fits, image_page
 from undiffuse.studies.lab_page import Asked, Page, Result
 from undiffuse.studies.lab_plane import plane_page
 from undiffuse.studies.lab_spins import spin_page
@@ -86,9 +86,9 @@ def player(opened: OpenRun) -> str | None:
 
     What else is in the way is told by a warning, since it takes nothing from the other page.
     """
-    if not (opened.model.dim == PLANE or _shows_images(opened)):
-        return None
     try:
+        if not (opened.model.dim == PLANE or _shows_images(opened)):
+            return None
         return _page_of(opened, Asked(Path("report.html")), _LARGEST_IN_REPORT)[0].decode()
     except UserError as error:
         warnings.warn(f"there is no page of {opened.path} that lives: {error}", stacklevel=2)
@@ -96,8 +96,8 @@ def player(opened: OpenRun) -> str | None:
 
 
 def _shows_images(opened: OpenRun) -> bool:
-    """Whether the run is of images, whose networks work on components, as those of a page have to."""
-    return isinstance(opened.data, ImageDataset) and opened.model.bank.along_axes() is not None
+    """Whether the run is of images, with networks that a report has room for."""
+    return isinstance(opened.data, ImageDataset) and fits(opened.model.bank, _LARGEST_IN_REPORT)
 
 
 def _page_of(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Page:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from undiffuse.formats.browser_axes import BITS, AxisBank, Bits, characters, in_order, require_components
+from undiffuse.formats.browser_axes import BITS, AxisBank, Bits, characters, in_order
 from undiffuse.networks.bank import Bank
 from undiffuse.studies.lab_page import Asked, Page, Result, critical_times, in_base64, number_of, rounded
 from undiffuse.studies.open_run import OpenRun
@@ -56,7 +56,7 @@ def image_page(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Pa
     Raises
     ------
     UserError
-        If the networks work on all pixels or do not fit, a number is out of range, the run's data are gone or its
+        If the networks do not fit, a number is out of range, the run's data are gone or its
         analysis is damaged.
     """
     bank, schedule, held_out = opened.model.bank, opened.model.forward.schedule, opened.images[1]
@@ -64,14 +64,10 @@ def image_page(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Pa
         asked.points is None, f"points = {asked.points}: the page of images has held-out images, not training points"
     )
     tiles = number_of("particles", asked.particles, _USUAL_TILES, MOST_TILES)
-    try:
-        require_components(bank)
-    except UserError as error:
-        raise UserError(f"{opened.path}: {error}") from None
     shown = held_out.x[:_HELD_OUT]
-    times, bits = _that_fit(bank, asked.steps, largest - _REST - 2 * shown.size - 8 * bank.dim**2 // 3)
+    times, bits = _that_fit(bank, asked.steps, _room(bank, largest))
     check_memory(8 * LARGEST_PAGE, f"the page of {len(times)} networks")
-    axes = AxisBank.of(bank, times, bits)
+    axes = AxisBank.of(bank, times, bits, opened.reference)
     critical = critical_times(opened.path)
     sizes = [bank.architecture(t) for t in times]
     about = {
@@ -83,6 +79,7 @@ def image_page(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Pa
         "hidden": [size.hidden for size in sizes],
         "widths": [size.width for size in sizes],
         "factors": [net.factor for net in axes.networks],
+        "linear": [net.linear for net in axes.networks],
         "bits": bits,
         "activation": axes.activation,
         "mean": axes.mean.tolist(),
@@ -123,6 +120,20 @@ def image_page(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Pa
     return page, result
 
 
+def fits(bank: Bank, largest: int) -> bool:
+    """Tell whether networks of enough times fit in a page of so many bytes."""
+    try:
+        _that_fit(bank, None, _room(bank, largest))
+    except UserError:
+        return False
+    return True
+
+
+def _room(bank: Bank, largest: int) -> int:
+    """Characters that are left for the networks."""
+    return largest - _REST - 2 * _HELD_OUT * bank.dim - 8 * bank.dim**2 // 3
+
+
 def _that_fit(bank: Bank, steps: int | None, room: int) -> tuple[list[int], Bits]:
     """Times whose networks are to be in the page, and bits of their weights: 16 where they fit, else 8.
 
@@ -131,9 +142,12 @@ def _that_fit(bank: Bank, steps: int | None, room: int) -> tuple[list[int], Bits
     UserError
         If they do not fit.
     """
+    require(
+        room > 0, f"the principal axes of images of {bank.dim:,} pixels alone fill a page of {in_bytes(LARGEST_PAGE)}"
+    )
     schedule = bank.forward.schedule
     wanted = min(MOST_STEPS, schedule.T) if steps is None else steps
-    fewer = [wanted] if steps is not None else [wanted, *(each for each in (40, 30, 20, 10) if each < wanted)]
+    fewer = [wanted] if steps is not None else [wanted, *(each for each in (40, 30, 20, 10, 5) if each < wanted)]
     for count in fewer:
         times = schedule.spaced_times(count)[::-1].tolist()
         for bits in BITS:
@@ -142,5 +156,5 @@ def _that_fit(bank: Bank, steps: int | None, room: int) -> tuple[list[int], Bits
                 return times, bits
     raise UserError(
         f"networks of {fewer[-1]} times take {in_bytes(taken)} in 8 bits, and there is room for "
-        f"{in_bytes(max(0, room))} in a page of {in_bytes(LARGEST_PAGE)}: fewer --steps"
+        f"{in_bytes(room)} in a page of {in_bytes(LARGEST_PAGE)}: fewer --steps"
     )

@@ -42,7 +42,7 @@ class Axes {
 
 class AxisBank {
   constructor(about, schedule, axes, { weights, scales, biases }) {
-    Object.assign(this, { times: about.times, hidden: about.hidden, widths: about.widths, factors: about.factors });
+    Object.assign(this, { times: about.times, hidden: about.hidden, widths: about.widths, factors: about.factors, linear: about.linear });
     Object.assign(this, { schedule, axes, bits: about.bits, text: weights, activate: ACTIVATE[about.activation] });
     this.scales = new Float32Array(bytesOf(scales));
     this.biases = new Float32Array(bytesOf(biases));
@@ -73,21 +73,22 @@ class AxisBank {
         a[u * width + j] = ofA * whole[(2 * u + 1) * width + j];
       }
     }
-    found = { hidden, width, w, a, b, bias: this.biases.subarray(start.bias, start.bias + width), factor: this.factors[i] };
+    found = { hidden, width, w, a, b, bias: this.biases.subarray(start.bias, start.bias + width), factor: this.factors[i], linear: this.linear[i] };
     this.kept.set(t, found);
     return found;
   }
 
-  /** xi_hat = gain (z - sqrt(alpha_bar) mean), and factor r(z) on the leading axes, for all states. */
+  /** xi_hat = gain (z - shift mean), and factor r(z) on the leading axes, for all states. */
   xiHat(z, t, out) {
     const { axes, schedule } = this, { dim } = axes, net = this.network(t);
     const signal = schedule.signal(t), noise = schedule.noise(t);
+    const shift = net.linear ? net.linear[0] : signal; // with the Gaussian skip each axis has a gain of its own
     const y = new Float32Array(net.width), sums = new Float32Array(net.width);
     for (let from = 0; from < z.length; from += dim) {
       for (let j = 0; j < dim; j++) {
-        const away = z[from + j] - signal * axes.mean[j];
+        const away = z[from + j] - shift * axes.mean[j];
         if (j < net.width) y[j] = away;
-        out[from + j] = noise / (signal * signal * axes.variances[j] + noise * noise) * away;
+        out[from + j] = (net.linear ? net.linear[1] : noise / (signal * signal * axes.variances[j] + noise * noise)) * away;
       }
       this.output(net, y, sums);
       for (let j = 0; j < net.width; j++) out[from + j] += net.factor * (sums[j] + net.bias[j]);

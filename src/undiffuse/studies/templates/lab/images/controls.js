@@ -37,7 +37,7 @@ function expect(player, on) {
 function connectBrush(player, canvas) {
   let last = null;
   const at = (event) => {
-    const box = canvas.getBoundingClientRect(), scale = player.about.columns / box.width;
+    const box = canvas.getBoundingClientRect(), scale = Math.max(player.about.rows, player.about.columns) / box.width;
     return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
   };
   const draw = (event) => {
@@ -64,6 +64,6 @@ function show(player) {
   $("eta").value = chain.sampler.eta;
   $("eta-now").textContent = chain.sampler.eta.toFixed(2);
   $("layer-expects").checked = player.expects;
-  $("which").textContent = `digit ${player.chosen + 1} of ${model.images.length}`;
+  $("which").textContent = `image ${player.chosen + 1} of ${model.images.length}`;
   $("units-now").textContent = `${player.firstUnit + 1} to ${player.firstUnit + units.length} of ${hidden}, t = ${player.unitsTime}`;
 }

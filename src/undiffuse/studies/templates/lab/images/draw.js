@@ -43,12 +43,14 @@ function tiles(count, size) {
   return Array.from({ length: count }, (_, i) => [(i % across) * side + 2, Math.floor(i / across) * side + 2, side - 4]);
 }
 
+/** Draw a picture as large as fits in a square. */
 function putTile(context, image, [x, y, side], frame) {
+  const pixel = side / Math.max(image.width, image.height);
   context.imageSmoothingEnabled = false;
-  context.drawImage(image, x, y, side, side * image.height / image.width);
+  context.drawImage(image, x, y, image.width * pixel, image.height * pixel);
   if (!frame) return;
   Object.assign(context, { strokeStyle: frame.colour, lineWidth: 3 });
-  context.strokeRect(x, y, side, side * image.height / image.width);
+  context.strokeRect(x, y, image.width * pixel, image.height * pixel);
   Object.assign(context, { font: "12px system-ui, sans-serif", fillStyle: frame.paper });
   context.fillRect(x, y, context.measureText(frame.name).width + 10, 18);
   context.fillStyle = frame.colour;
@@ -58,10 +60,9 @@ function putTile(context, image, [x, y, side], frame) {
 /** The held-out image that is chosen, with what is destroyed of it hatched. */
 function drawChosen(context, { width }, colour, about, image, destroyed) {
   const grey = greys(colour, about.low, about.high), hidden = channels(colour.learned);
-  const tint = (value, p) => (destroyed[p] ? grey(about.low).map((c, i) => ((p + Math.floor(p / about.columns)) % 2 ? hidden[i] : (c + hidden[i]) / 2)) : grey(value));
+  const tint = (value, p) => (destroyed[p] ? grey(about.low).map((c, i) => ((p % about.columns + Math.floor(p / about.columns)) % 2 ? hidden[i] : (c + hidden[i]) / 2)) : grey(value));
   context.clearRect(0, 0, width, width);
-  context.imageSmoothingEnabled = false;
-  context.drawImage(picture(image, about.rows, about.columns, tint), 0, 0, width, width * about.rows / about.columns);
+  putTile(context, picture(image, about.rows, about.columns, tint), [0, 0, width]);
 }
 
 const UNITS_ACROSS = 6;

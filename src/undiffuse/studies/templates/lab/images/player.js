@@ -23,7 +23,7 @@ class ImagePlayer extends Clock {
   get beginning() {
     const { task, count } = this.chain;
     if (task.name === "rebuild") return `${count} ways to fill in what the mask has destroyed, from pure noise.`;
-    if (task.name === "turn") return `Digit ${this.chosen + 1} diffused to t = ${task.t}; it comes back ${count} times.`;
+    if (task.name === "turn") return `Image ${this.chosen + 1} diffused to t = ${task.t}; it comes back ${count} times.`;
     return `${count} images of pure noise at ${this.here}.`;
   }
 
@@ -96,7 +96,7 @@ class ImagePlayer extends Clock {
   rebuild() {
     const count = this.destroyed.reduce((sum, one) => sum + one, 0);
     if (count === 0 || count === this.destroyed.length) {
-      this.say(count ? "The mask leaves nothing known: that is sampling." : "Draw on the digit what is to be destroyed, then rebuild.");
+      this.say(count ? "The mask leaves nothing known: that is sampling." : "Draw on the image what is to be destroyed, then rebuild.");
       return;
     }
     if (this.chain.task.name !== "rebuild") this.chain.x = new Float64Array(this.tileCount * this.chain.dim);
@@ -147,7 +147,7 @@ class ImagePlayer extends Clock {
     on.clearRect(0, 0, box.width, box.width);
     if (extra) {
       const then = 1.2 * schedule.noise(task.t), kept = schedule.signal(task.t);
-      putTile(on, drawn(task.image, greys(colour, about.low, about.high)), places[0], { colour: colour.exact, paper: colour.paper, name: "digit" });
+      putTile(on, drawn(task.image, greys(colour, about.low, about.high)), places[0], { colour: colour.exact, paper: colour.paper, name: "image" });
       const blurred = greys(colour, kept * about.low - then, kept * about.high + then);
       putTile(on, drawn(axes.pixels(task.diffused), blurred), places[1], { colour: colour.kink, paper: colour.paper, name: `at t = ${task.t}` });
     }
