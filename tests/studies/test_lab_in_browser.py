@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -40,7 +41,9 @@ def runs(tmp_path_factory, tiny_run_path):
         if changes:
             settings = config.loads(text, kind)
             found[kind] = tmp_path_factory.mktemp("runs") / kind
-            train_run(settings, datasets.load(settings), found[kind], execution=Execution(workers=1))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that three passes are few
+                train_run(settings, datasets.load(settings), found[kind], execution=Execution(workers=1))
     return found
 
 
@@ -120,6 +123,20 @@ def test_the_learned_potential_is_that_of_the_energy(kind, visit, runs, rng):
         found = np.array([page.evaluate("([x, y, t]) => lab.own(x, y, t)", [*row.tolist(), t]) for row in x])
         expected = bank.log_density(x, t)
         np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_contours_of_the_learned_potential_count_from_the_best_training_point(visit):
+    page = visit("tied")
+    page.evaluate("lab.player.goTo(8)")
+    levels = page.evaluate("lab.player.ownContours")
+    signal = page.evaluate("lab.player.model.schedule.signal(8)")
+    points = signal * np.reshape(page.evaluate("Array.from(lab.player.model.points)"), (-1, 2))[::2]
+    top = max(page.evaluate("points => points.map(([x, y]) => lab.own(x, y, 8))", points.tolist()))
+    assert [each["level"] for each in levels][:2] == [1, 2]
+    for each in levels[:3]:
+        for x, y, *_ in each["segments"][::7]:
+            below = top - page.evaluate("([x, y]) => lab.own(x, y, 8)", [x, y])
+            assert abs(below - each["level"]) < 0.1 * each["level"] + 0.05  # linear between nodes
 
 
 def test_the_learned_potential_is_offered_where_weights_are_tied(visit):

@@ -107,8 +107,7 @@ class Player extends Clock {
   /** Contours of the learned potential of the time shown. */
   get ownContours() {
     if (this.own?.t !== this.shownTime) {
-      const { bank, schedule } = this.model;
-      this.own = { t: this.shownTime, contours: ownContours(bank, schedule, this.view, this.shownTime) };
+      this.own = { t: this.shownTime, contours: ownContours(this.model, this.view, this.shownTime) };
     }
     return this.own.contours;
   }
