@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 import undiffuse as ud
 from undiffuse.physics import CurieWeiss, Magnetisation
+from undiffuse.support.errors import UserError
 
 MODELS = st.builds(CurieWeiss, st.integers(2, 60), st.floats(0.3, 3), st.floats(-1.5, 1.5))
 TIMES = st.floats(0.05, 4)
@@ -77,3 +78,10 @@ def test_cloning_of_many_spins_is_that_of_infinitely_many():
     wide = np.abs([Magnetisation(coarse).cloning(tau) for tau in earlier] - coarse.cloning(earlier))
     assert gap.max() < 1e-3
     assert gap.max() < wide.max() / 5  # it falls as 1/N
+
+
+def test_at_the_data_there_is_no_density():
+    law = Magnetisation(CurieWeiss(10, beta=1.5))
+    for call in (lambda: law.log_density(0.0, 0.0), lambda: law.plus(0.0, -1.0), lambda: law.cloning(0.0)):
+        with pytest.raises(UserError, match="wanted a time above 0"):
+            call()

@@ -104,10 +104,8 @@ def test_every_sampler_moves_images_as_python_does_under_the_same_noise(bits, vi
         page.evaluate("([z, T]) => lab.put(z, T)", [(start @ axes).ravel().tolist(), 12])
         page.evaluate("arrays => lab.give(arrays)", [(z @ axes).ravel().tolist() for z in noises])
         page.evaluate("([name, eta]) => lab.sampler(name, eta)", [name, eta])
-        found = []
-        for _ in range(12):
-            page.evaluate("lab.step(1)")
-            found.append(np.reshape(page.evaluate("lab.states"), (-1, 784)))
+        steps = page.evaluate("Array.from({ length: 12 }, () => (lab.step(1), lab.states))")
+        found = [np.reshape(states, (-1, 784)) for states in steps]
         for bank, allowed in compared:
             sampler = ud.Sampler.named(name, **({"eta": eta} if name == "ddim" else {}))
             walk = ud.reverse_trajectory(bank, start, sampler=sampler, noise=iter(noises).__next__)

@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.support.arrays import Floats
+from undiffuse.support.errors import require
 
 _REACH = 8.0  # standard deviations of the noise past the outermost states
 _FINE = 4  # points of a quadrature for each standard deviation of the noise
@@ -48,7 +49,13 @@ class Magnetisation:
         return f"Magnetisation({self.model!r})"
 
     def log_density(self, mu: ArrayLike, tau: float) -> Floats:
-        """``log P_tau(mu)`` at OU time ``tau > 0``, in the shape of ``mu``."""
+        """``log P_tau(mu)`` at OU time ``tau > 0``, in the shape of ``mu``.
+
+        Raises
+        ------
+        UserError
+            If ``tau`` is not above 0; so does all that is made from it.
+        """
         return np.asarray(logsumexp(self._terms(mu, tau), axis=-1))
 
     def potential(self, mu: ArrayLike, tau: float) -> Floats:
@@ -69,6 +76,7 @@ class Magnetisation:
         ``int P_tau (p^2 + (1 - p)^2) dmu`` with p of :meth:`plus`, by the trapezoidal rule. The copies share ``mu``;
         those of :func:`~undiffuse.physics.breaking.symmetry_breaking` share every spin, which tells them a little more.
         """
+        _require_noise(tau)
         width = np.sqrt(-np.expm1(-2 * tau))
         end = np.exp(-tau) * self._states[-1] + _REACH * width
         mu = np.linspace(-end, end, 2 * int(np.ceil(end / width * _FINE)) + 1)
@@ -77,6 +85,11 @@ class Magnetisation:
 
     def _terms(self, mu: ArrayLike, tau: float) -> Floats:
         """Log weight of each state at mu, shape ``(..., N + 1)``."""
+        _require_noise(tau)
         D = -np.expm1(-2 * tau)
         away = np.asarray(mu, float)[..., None] - np.exp(-tau) * self._states
         return np.asarray(self.model.log_law - away**2 / (2 * D) - 0.5 * np.log(2 * np.pi * D))
+
+
+def _require_noise(tau: float) -> None:
+    require(tau > 0, f"tau = {tau}: wanted a time above 0, since at 0 the law has no density")
