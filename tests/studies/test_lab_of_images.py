@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -11,15 +12,18 @@ import browser
 import undiffuse as ud
 from browser import until
 from helpers import answer, complaint
+from undiffuse import datasets
 from undiffuse.diffusion.inpainting import inpaint_trajectory
 from undiffuse.formats.browser_axes import AxisBank
 from undiffuse.networks.bank import MemoryBlock
+from undiffuse.runs import config
 from undiffuse.studies import lab, report
 from undiffuse.studies.lab_images import image_page
 from undiffuse.studies.lab_page import Asked
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.support.errors import UserError
 from undiffuse.support.streams import Purpose, Streams
+from undiffuse.training import Execution, train_run
 
 pytestmark = browser.needed
 SAMPLERS = [("ancestral", 0.0), ("ddim", 0.0), ("ddim", 1.0), ("ode", 0.0)]
@@ -46,6 +50,49 @@ def chromium():
 def visit(chromium, paths):
     with browser.visits(chromium, lambda bits=16: paths[bits]) as visit:
         yield visit
+
+
+PLAIN = """
+[data]
+name = "mnist"
+digits = [0, 1]
+n = 300
+held_out = 60
+[diffusion]
+T = 12
+beta_1 = 0.001
+beta_T = 0.9
+[network]
+hidden = 24
+activation = "sigmoid"
+[training]
+epochs = 2
+batch = 50
+block = 6
+"""
+
+
+@pytest.mark.parametrize("skip", ["none", "scalar"])
+def test_networks_on_all_pixels_move_images_as_python_does(skip, chromium, tmp_path, rng):
+    """Sigmoids, with and without a skip: states to 1e-3 of their size, weights of 16 bits against all digits."""
+    settings = config.loads(PLAIN.replace("hidden = 24", f'hidden = 24\nskip = "{skip}"'), "plain")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that two passes are few
+        train_run(settings, datasets.load(settings), tmp_path / "run", execution=Execution(workers=1))
+    found = lab.run(lab.Settings(tmp_path / "run", out=tmp_path / "page.html"))
+    assert (found.steps, found.components) == (12, 784)
+    opened = OpenRun.of(tmp_path / "run")
+    axes = opened.reference.axes
+    start, noises = rng.standard_normal((2, 784)), rng.standard_normal((12, 2, 784))
+    with browser.visits(chromium, lambda: tmp_path / "page.html") as visit:
+        page = visit()
+        page.evaluate("([z, T]) => lab.put(z, T)", [(start @ axes).ravel().tolist(), 12])
+        page.evaluate("arrays => lab.give(arrays)", [(z @ axes).ravel().tolist() for z in noises])
+        page.evaluate("lab.sampler('ancestral')")
+        steps = page.evaluate("Array.from({ length: 12 }, () => (lab.step(1), lab.states))")
+    _, *expected = [state.x @ axes for state in ud.reverse_trajectory(opened.model, start, noise=iter(noises).__next__)]
+    for states, x in zip(steps, expected, strict=True):
+        assert np.abs(np.reshape(states, (2, 784)) - x).max() < 1e-3 * max(1, np.abs(x).max())
 
 
 def rounded(model, bits):
