@@ -55,12 +55,6 @@ def pages(runs, tmp_path_factory):
     return {kind: folder / f"{kind}.html" for kind in runs}
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.launched() as found:
-        yield found
-
-
 @pytest.fixture
 def visit(chromium, pages):
     with browser.visits(chromium, lambda kind="relu": pages[kind]) as visit:

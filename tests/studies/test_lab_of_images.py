@@ -40,12 +40,6 @@ def paths(tmp_path_factory, digits_run_path):
     return {bits: folder / f"{bits}.html" for bits in (8, 16)}
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.launched() as found:
-        yield found
-
-
 @pytest.fixture
 def visit(chromium, paths):
     with browser.visits(chromium, lambda bits=16: paths[bits]) as visit:

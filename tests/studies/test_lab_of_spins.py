@@ -25,12 +25,6 @@ def path(tmp_path_factory):
     return out
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.launched() as found:
-        yield found
-
-
 @pytest.fixture
 def visit(chromium, path):
     with browser.visits(chromium, lambda: path) as visit:
