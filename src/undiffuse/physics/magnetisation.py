@@ -74,7 +74,7 @@ class Magnetisation:
         r"""Probability that two ways back from one ``mu_tau`` end with the same sign, for N spins.
 
         ``int P_tau (p^2 + (1 - p)^2) dmu`` with p of :meth:`plus`, by the trapezoidal rule. The copies share ``mu``;
-        those of :func:`~undiffuse.physics.breaking.symmetry_breaking` share every spin, which tells them a little more.
+        those of :func:`~undiffuse.physics.breaking.symmetry_breaking` share every spin, which tells them no less.
         """
         _require_noise(tau)
         width = np.sqrt(-np.expm1(-2 * tau))
