@@ -110,6 +110,7 @@ COMMANDS = {
     ("show", "points.npy"): ["--out", "--key", "--without", "--labels"],
     ("export", "run", "--to", "npz", "--out", "new"): ["--first", "--last", "--samples", "--to", "--seed"],
     ("lab", "run", "--out", "new.html"): ["--steps", "--particles", "--points", "--seed", "--out"],
+    ("lab", "curie-weiss", "--out", "new.html"): ["--particles", "--seed", "--steps", "--out"],
     ("doctor", "."): ["--folder"],
     ("presets",): [],
     ("completion", "bash"): [],

@@ -111,7 +111,6 @@ def test_a_damaged_analysis_is_named(capsys, tiny_run_path, tmp_path):
     ("words", "named"),
     [
         (["nowhere"], "nowhere"),
-        (["DIGITS"], "784 variables, and lab shows points in the plane"),
         (["RUN", "--out", "lab.pdf"], "ends in .html"),
         (["RUN", "--out", "there.html"], "--overwrite"),
         (["RUN", "--particles", "0"], "wanted 1..10,000"),
@@ -120,10 +119,10 @@ def test_a_damaged_analysis_is_named(capsys, tiny_run_path, tmp_path):
         (["RUN", "--seed", "-1"], "seed = -1"),
     ],
 )
-def test_mistakes_are_answered_in_a_line(capsys, tmp_path, monkeypatch, tiny_run_path, digits_run_path, words, named):
+def test_mistakes_are_answered_in_a_line(capsys, tmp_path, monkeypatch, tiny_run_path, words, named):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.html").write_text("mine")
-    runs = {"RUN": str(tiny_run_path), "DIGITS": str(digits_run_path)}
+    runs = {"RUN": str(tiny_run_path)}
     assert named in complaint(capsys, "lab", *(runs.get(word, word) for word in words))
     assert [path.name for path in tmp_path.iterdir()] == ["there.html"]
 
@@ -135,10 +134,6 @@ def test_an_unfinished_run_is_refused(capsys, tiny_run_path, tmp_path):
     (run / "manifest.json").write_text(json.dumps(manifest))
     assert str(run) in complaint(capsys, "lab", run, "--out", tmp_path / "lab.html")
     assert not (tmp_path / "lab.html").exists()
-
-
-def test_a_run_of_images_has_no_page_in_its_report(digits_run_path):
-    assert player(OpenRun.of(digits_run_path)) is None
 
 
 def test_a_report_goes_without_the_page_where_something_is_in_its_way(tiny_run_path, tmp_path):

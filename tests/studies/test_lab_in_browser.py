@@ -2,12 +2,14 @@
 
 import re
 import shutil
-import time
+import warnings
 
 import numpy as np
 import pytest
 
+import browser
 import undiffuse as ud
+from browser import until
 from helpers import TINY
 from undiffuse import datasets
 from undiffuse.networks.bank import MemoryBlock
@@ -16,15 +18,15 @@ from undiffuse.studies import lab, report
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.training import Execution, train_run
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = browser.needed
 
 # What is replaced in the tiny run, for banks of other kinds.
 KINDS = {
     "relu": {},
     "skip": {"[network]": '[network]\nskip = "gaussian"\nprediction = "x0"'},
     "sigmoid": {"[network]": '[network]\nactivation = "sigmoid"\nprediction = "v"'},
+    "tied": {"[network]": '[network]\ntying = "tied"\nprediction = "x0"'},
+    "signed": {"[network]": '[network]\ntying = "signed"\nactivation = "sigmoid"'},
     "component": {"[network]": '[network]\nskip = "gaussian"\ncomponents = 1'},
 }
 
@@ -39,7 +41,9 @@ def runs(tmp_path_factory, tiny_run_path):
         if changes:
             settings = config.loads(text, kind)
             found[kind] = tmp_path_factory.mktemp("runs") / kind
-            train_run(settings, datasets.load(settings), found[kind], execution=Execution(workers=1))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that three passes are few
+                train_run(settings, datasets.load(settings), found[kind], execution=Execution(workers=1))
     return found
 
 
@@ -51,44 +55,10 @@ def pages(runs, tmp_path_factory):
     return {kind: folder / f"{kind}.html" for kind in runs}
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def until(page, expression, seconds=10):
-    """Wait until an expression is true; the page's own rules let no text be run inside it."""
-    end = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, expression
-        time.sleep(0.01)
-
-
 @pytest.fixture
 def visit(chromium, pages):
-    """Open a page; errors and requests are kept in its ``errors`` and ``requests``."""
-    opened = []
-
-    def visit(kind="relu", moving=False, inside=False, **options):
-        page = chromium.new_page(viewport=options.pop("viewport", {"width": 1100, "height": 850}), **options)
-        page.errors, page.requests = [], []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: page.errors.append(message.text))
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.goto(pages[kind].as_uri() + ("" if moving else "#still"))
-        if inside:
-            page.locator("iframe").scroll_into_view_if_needed()
-        until(page.frames[-1] if inside else page, "!!window.lab")
-        opened.append(page)
-        return page
-
-    yield visit
-    for page in opened:
-        assert page.errors == []
-        page.close()
+    with browser.visits(chromium, lambda kind="relu": pages[kind]) as visit:
+        yield visit
 
 
 def rounded(model):
@@ -136,6 +106,43 @@ def test_every_sampler_moves_particles_as_python_does_under_the_same_noise(kind,
             assert max(np.abs(a - b).max() for a, b in zip(found, expected, strict=True)) < allowed * max(1, scale), (
                 name
             )
+
+
+@pytest.mark.parametrize("kind", ["tied", "signed"])
+def test_the_learned_potential_is_that_of_the_energy(kind, visit, runs, rng):
+    """Against ``Bank.log_density`` of the rounded bank; its constant is free, so differences from the first point."""
+    page, bank = visit(kind), rounded(ud.Diffusion.load(runs[kind]))
+    for t in (1, 6, 12):
+        x = rng.uniform(-1.5, 1.5, (20, 2))
+        found = np.array([page.evaluate("([x, y, t]) => lab.own(x, y, t)", [*row.tolist(), t]) for row in x])
+        expected = bank.log_density(x, t)
+        np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_contours_of_the_learned_potential_count_from_the_best_training_point(visit):
+    page = visit("tied")
+    page.evaluate("lab.player.goTo(8)")
+    levels = page.evaluate("lab.player.ownContours")
+    signal = page.evaluate("lab.player.model.schedule.signal(8)")
+    points = signal * np.reshape(page.evaluate("Array.from(lab.player.model.points)"), (-1, 2))[::2]
+    top = max(page.evaluate("points => points.map(([x, y]) => lab.own(x, y, 8))", points.tolist()))
+    assert [each["level"] for each in levels][:2] == [1, 2]
+    for each in levels[:3]:
+        for x, y, *_ in each["segments"][::7]:
+            below = top - page.evaluate("([x, y]) => lab.own(x, y, 8)", [x, y])
+            assert abs(below - each["level"]) < 0.1 * each["level"] + 0.05  # linear between nodes
+
+
+def test_the_learned_potential_is_offered_where_weights_are_tied(visit):
+    tied, untied = visit("tied"), visit("relu")
+    assert untied.query_selector("#layer-own") is None
+    tied.evaluate("lab.player.goTo(6)")
+    picture = "document.getElementById('back-canvas').toDataURL()"
+    tied.wait_for_timeout(150)
+    before = tied.evaluate(picture)
+    tied.keyboard.press("7")
+    until(tied, "document.getElementById('layer-own').checked")
+    assert tied.evaluate(picture) != before
 
 
 def test_the_exact_score_and_density_are_those_of_the_points_in_the_page(visit, runs, rng):
@@ -292,14 +299,7 @@ def test_the_contours_lie_where_the_potential_has_their_level(visit):
 @pytest.mark.parametrize("width", [360, 390, 768])
 def test_nothing_is_cut_off_on_a_phone(width, visit):
     page = visit(viewport={"width": width, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.click("summary")
-    for control in page.query_selector_all("button, input, select, canvas, summary"):
-        box = control.bounding_box()
-        if box is not None:
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= width
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.nothing_is_cut_off(page, width)
 
 
 def test_light_and_dark_follow_the_system_and_the_button(visit):
@@ -313,10 +313,7 @@ def test_light_and_dark_follow_the_system_and_the_button(visit):
 
 
 def test_everything_that_can_be_used_has_a_name(visit):
-    page = visit()
-    for control in page.query_selector_all("button, input, select, canvas:not([aria-hidden])"):
-        name = control.evaluate("e => e.getAttribute('aria-label') || e.labels?.[0]?.innerText || ''")
-        assert len(name.strip()) > 3, control.evaluate("e => e.outerHTML")
+    assert browser.unnamed(visit()) == []
 
 
 def test_the_same_seed_gives_the_same_particles(visit):

@@ -33,7 +33,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),
         "lab": (
             "pictures:lab",
-            "Write a page in which a run on points in the plane moves: one file, no network (espirales en vivo).",
+            "Write a page in which a run, or the Curie-Weiss model, moves: one file, no network (espirales en vivo).",
         ),
         "analyse": (
             "banks:analyse",

@@ -11,6 +11,10 @@ from undiffuse.cli.answers import Json, answer, say
 from undiffuse.studies import figures as drawing
 from undiffuse.studies import lab as living
 from undiffuse.studies import thesis
+from undiffuse.studies.lab_images import ImageResult
+from undiffuse.studies.lab_page import Result
+from undiffuse.studies.lab_plane import PlaneResult
+from undiffuse.studies.lab_spins import SpinResult
 from undiffuse.support.files import in_bytes
 from undiffuse.support.progress import progress
 
@@ -47,15 +51,27 @@ def figures(
 
 
 def lab(settings: living.Settings, *, json: Json = False) -> None:
-    """Write a page in which the bank of a run on points in the plane runs by itself: one file, no network."""
+    """Write a page in which the bank of a run, or the Curie-Weiss model, runs by itself: one file, no network."""
     result = living.run(settings)
+    lines = [f"{result.out} ({in_bytes(result.bytes)}): {_said(result)}"]
+    does = {
+        "plane": "a click takes a point to t and back",
+        "images": "draw on a digit what is to be rebuilt",
+        "spins": "sliders change N, beta and h",
+    }[result.kind]
+    answer(result, json, [*lines, f"open it in any browser: space plays, arrows step, {does}"])
+
+
+def _said(result: Result) -> str:
+    """What is in a page, in words."""
+    if isinstance(result, SpinResult):
+        return f"{result.N} spins at beta = {result.beta:g}, h = {result.h:g} to begin with, {result.walkers} walkers"
+    if not isinstance(result, PlaneResult | ImageResult):
+        raise TypeError(f"a page of {result.kind} has no words here")
     networks = f"{result.steps} of {result.T} networks" if result.steps < result.T else f"all {result.T} networks"
-    answer(
-        result,
-        json,
-        [
-            f"{result.out} ({in_bytes(result.bytes)}): {networks} of up to {result.hidden} units, "
-            f"{result.points} of {result.of} training points",
-            "open it in any browser: space plays, arrows step, a click takes a point to t and back",
-        ],
-    )
+    if isinstance(result, ImageResult):
+        return (
+            f"{networks} of up to {result.hidden} units on {result.components} components, "
+            f"{result.bits} bits a weight, {result.held_out} held-out images"
+        )
+    return f"{networks} of up to {result.hidden} units, {result.points} of {result.of} training points"

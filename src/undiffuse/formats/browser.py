@@ -24,6 +24,9 @@ class PlaneBank:
 
         xi_hat = scale sum_u a_u h(w_u x + b_u) + x M + k
 
+    Where all weights are tied, ``a_u = s_u w_u`` with a sign, this is the gradient of
+    ``scale sum_u s_u H(w_u x + b_u) + x M x/2 + k x`` with ``H' = h``, equation (29): the learned potential.
+
     Weights are rounded to float16, all else is float64. Networks on components are written in the variables of the
     data: ``w = U w'``, ``a = U a'`` and ``b = b' - sqrt(alpha_bar) mu w``. The decoder's bias is in ``k``.
 
@@ -39,6 +42,8 @@ class PlaneBank:
         Rows ``w_1, w_2, b, a_1, a_2``, one time after another.
     maps : (times, 7) array
         Rows ``scale, M_11, M_12, M_21, M_22, k_1, k_2``.
+    tied : bool
+        Whether the weights of all these times are tied.
     """
 
     times: tuple[int, ...]
@@ -46,6 +51,7 @@ class PlaneBank:
     activation: str
     units: NDArray[np.float16]
     maps: Floats
+    tied: bool
 
     @staticmethod
     def of(bank: Bank, times: Sequence[int]) -> PlaneBank:
@@ -69,6 +75,7 @@ class PlaneBank:
             activation=activation.name,
             units=units,
             maps=np.stack([_map(bank, t) for t in times]),
+            tied=all(bank.architecture(t).tying != "untied" for t in times),
         )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser as CurieWeissDenoiser
     from undiffuse.physics.langevin import forward_langevin as forward_langevin
     from undiffuse.physics.langevin import reverse_langevin as reverse_langevin
+    from undiffuse.physics.magnetisation import Magnetisation as Magnetisation
     from undiffuse.physics.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from undiffuse.physics.ornstein_uhlenbeck import fokker_planck as fokker_planck
     from undiffuse.physics.transitions import CriticalTimes as CriticalTimes
@@ -26,6 +27,7 @@ __getattr__, __all__ = lazy_names(  # scipy is slow to load, and data sets need 
         "CriticalTimes": "transitions",
         "CurieWeiss": "curie_weiss",
         "CurieWeissDenoiser": "curie_weiss_denoiser",
+        "Magnetisation": "magnetisation",
         "OrnsteinUhlenbeck": "ornstein_uhlenbeck",
         "critical_times": "transitions",
         "fokker_planck": "ornstein_uhlenbeck",

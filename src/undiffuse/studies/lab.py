@@ -1,33 +1,29 @@
-"""``undiffuse lab``: a page in which the bank of a run on points in the plane runs by itself, in one file."""
+"""``undiffuse lab``: a page in which a run, or the Curie-Weiss model, moves by itself, in one file."""
 
 from __future__ import annotations
 
-import base64
-import json
 import warnings
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from cyclopts import Parameter
-from numpy.typing import NDArray
 
-from undiffuse import datasets
-from undiffuse.formats.browser import NUMBERS_OF_A_UNIT, PLANE, PlaneBank
-from undiffuse.studies import report
+from undiffuse.datasets import ImageDataset
+from undiffuse.datasets.curie_weiss import SpinDataset
+from undiffuse.formats.browser import PLANE
+from undiffuse.physics.curie_weiss import CurieWeiss
+from undiffuse.studies.lab_images import LARGEST_PAGE, fits, image_page
+from undiffuse.studies.lab_page import Asked, Page, Result
+from undiffuse.studies.lab_plane import plane_page
+from undiffuse.studies.lab_spins import spin_page
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import Flag
-from undiffuse.support import results
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import check_memory, check_output, read_file, write_file
+from undiffuse.support.files import check_output, write_file
 
-MOST_PARTICLES = 10_000
-MOST_POINTS = 2_000  # every arrow of the exact score looks at each
-_LARGEST_BANK = 2_800_000  # characters; with the rest of the page below 3 MB
-_CHARACTERS = 4 / 3 * 2 * NUMBERS_OF_A_UNIT  # of a hidden unit: 16 bits each, three bytes in four characters
-_LARGEST_SUMMARY = 50_000_000
+SPINS = "curie-weiss"
+_LARGEST_IN_REPORT = 14_000_000  # of images: a report is sent and opened whole
+_SPINS_AT_FIRST = CurieWeiss(200, beta=1.5)
 
 
 @Parameter(name="*")
@@ -38,15 +34,17 @@ class Settings:
     Attributes
     ----------
     run : path
-        Run folder, of points in the plane.
+        Run folder, of points in the plane, images or spins; or the word curie-weiss, for the model without a run.
     out : path
         HTML file to write.
     steps : int, optional
-        Number of times whose networks are in the page, spread over 1..T; as many as fit in 3 MB by default.
-    particles : int
-        Particles at the start, up to 10,000.
-    points : int
-        Training points in the page at most, up to 2,000; the exact score is theirs.
+        Number of times whose networks are in the page, spread over 1..T: by default as many as fit in 3 MB, and of
+        images 50 in 25 MB.
+    particles : int, optional
+        What moves at the start: 2,000 particles in the plane, up to 10,000; 16 images, up to 36; 1,000 walkers of
+        spins, up to 3,000.
+    points : int, optional
+        Training points in the page at most, up to 2,000, in the plane; the exact score is theirs.
     seed : int
         Seed of the page's noise.
     overwrite : bool
@@ -57,40 +55,10 @@ class Settings:
     _: KW_ONLY
     out: Path = Path("lab.html")
     steps: int | None = None
-    particles: int = 2_000
-    points: int = MOST_POINTS
+    particles: int | None = None
+    points: int | None = None
     seed: int = 0
     overwrite: Flag = False
-
-
-@dataclass(frozen=True)
-class Result(results.Result):
-    """What was written.
-
-    Attributes
-    ----------
-    out : str
-        The page.
-    bytes : int
-        Its size.
-    T, steps : int
-        Times of the bank, and those whose networks are in the page.
-    hidden : int
-        Hidden units of the largest of these.
-    points, of : int
-        Training points in the page, and in the run.
-    critical_times : dict
-        Critical times marked, by name.
-    """
-
-    out: str
-    bytes: int
-    T: int
-    steps: int
-    hidden: int
-    points: int
-    of: int
-    critical_times: Mapping[str, float]
 
 
 def run(settings: Settings) -> Result:
@@ -99,127 +67,48 @@ def run(settings: Settings) -> Result:
     Raises
     ------
     UserError
-        If the run is not of points in the plane, is unfinished, its data are gone, a number is out of range, or the
-        file cannot be written.
+        If there is no page for such a run, it is unfinished, its data are gone, a number is out of range, or the file
+        cannot be written.
     """
     out = check_output(settings.out, settings.overwrite, ".html")
-    require(
-        1 <= settings.particles <= MOST_PARTICLES, f"particles = {settings.particles}: wanted 1..{MOST_PARTICLES:,}"
-    )
-    require(1 <= settings.points <= MOST_POINTS, f"points = {settings.points}: wanted 1..{MOST_POINTS:,}")
     require(0 <= settings.seed < 2**32, f"seed = {settings.seed}: wanted 0..{2**32 - 1}")
-    opened = OpenRun.of(settings.run)
-    page, result = _fill_in(opened, settings)
+    asked = Asked(settings.out, settings.steps, settings.particles, settings.points, settings.seed)
+    if str(settings.run) == SPINS and not Path(SPINS).exists():
+        page, result = spin_page("Curie-Weiss", _SPINS_AT_FIRST, asked)
+    else:
+        page, result = _page_of(OpenRun.of(settings.run), asked)
     write_file(out, page)
     return result
 
 
 def player(opened: OpenRun) -> str | None:
-    """Make the page of a finished run to stand in another one; None if the run is not in the plane.
+    """Make the page of a finished run to stand in another one; None if there is none for such a run.
 
     What else is in the way is told by a warning, since it takes nothing from the other page.
     """
-    if opened.model.dim != PLANE:
-        return None
     try:
-        return _fill_in(opened, Settings(opened))[0].decode()
+        if not (opened.model.dim == PLANE or _shows_images(opened)):
+            return None
+        return _page_of(opened, Asked(Path("report.html")), _LARGEST_IN_REPORT)[0].decode()
     except UserError as error:
         warnings.warn(f"there is no page of {opened.path} that lives: {error}", stacklevel=2)
         return None
 
 
-def _fill_in(opened: OpenRun, settings: Settings) -> tuple[bytes, Result]:
-    """The page, and what is said of it."""
-    model = opened.model
-    require(
-        model.dim == PLANE,
-        f"{opened.path} is of {model.dim} variables, and lab shows points in the plane; "
-        f"`undiffuse show {opened.path}` draws any",
+def _shows_images(opened: OpenRun) -> bool:
+    """Whether the run is of images, with networks that a report has room for."""
+    return isinstance(opened.data, ImageDataset) and fits(opened.model.bank, _LARGEST_IN_REPORT)
+
+
+def _page_of(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Page:
+    """Make the page of a run; ``largest`` is its size, in bytes, if it is of images."""
+    if opened.model.dim == PLANE:
+        return plane_page(opened, asked)
+    if isinstance(opened.data, SpinDataset):
+        return spin_page(opened.config.name, opened.data.model, asked)
+    if isinstance(opened.data, ImageDataset):
+        return image_page(opened, asked, largest)
+    raise UserError(
+        f"{opened.path} is of {opened.model.dim} variables, and lab shows points in the plane, images and spins; "
+        f"`undiffuse show {opened.path}` draws any"
     )
-    data, bank, schedule = opened.data.train, model.bank, model.forward.schedule
-    hidden = max(bank.architecture(t).hidden for t in range(1, schedule.T + 1))
-    steps = _that_fit(hidden, schedule.T) if settings.steps is None else settings.steps
-    times = schedule.spaced_times(steps)[::-1].tolist()
-    check_memory(int(4 * _CHARACTERS * hidden * steps), f"the page of {steps} networks")
-    plane = PlaneBank.of(bank, times)
-    shown = data[np.unique(np.linspace(0, len(data) - 1, min(settings.points, len(data))).round().astype(int))]
-    critical = _critical_times(opened.path)
-    about = {
-        "name": opened.config.name,
-        "T": schedule.T,
-        "noiseScale": model.forward.noise_scale,
-        "ouTime": [0.0, *schedule.ou_time(schedule.times).tolist()],
-        "times": times,
-        "hidden": plane.hidden,
-        "activation": plane.activation,
-        "maps": plane.maps.ravel().tolist(),
-        "errors": [[int(t), *_finite(errors)] for t, *errors in opened.errors.tolist()],
-        "critical": critical,
-        "axes": _axes(opened),
-        "of": len(data),
-        "particles": settings.particles,
-        "seed": settings.seed,
-    }
-    page = report.render(
-        "lab/page",
-        name=opened.config.name,
-        about=about,
-        shown=len(shown),
-        activation=bank.architecture(1).h.title,
-        units=_base64(plane.units, "<f2"),
-        points=_base64(shown, "<f4"),
-    ).encode()
-    result = Result(
-        out=str(settings.out),
-        bytes=len(page),
-        T=schedule.T,
-        steps=len(times),
-        hidden=max(plane.hidden),
-        points=len(shown),
-        of=len(data),
-        critical_times=critical,
-    )
-    return page, result
-
-
-def _that_fit(hidden: int, T: int) -> int:
-    """Number of networks that fit in the page."""
-    return max(1, min(T, int(_LARGEST_BANK / (_CHARACTERS * hidden))))
-
-
-def _base64(array: NDArray[np.floating[Any]], kind: str) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, dtype=kind).tobytes()).decode()
-
-
-def _finite(numbers: list[float]) -> list[float | None]:
-    return [float(f"{number:.5g}") if np.isfinite(number) else None for number in numbers]
-
-
-def _axes(opened: OpenRun) -> list[dict[str, str | float]]:
-    """Name of each axis, and ``user = centre + scale model``."""
-    units = datasets.units_of(opened.config.data)
-    if units is None:
-        return [{"name": name, "centre": 0.0, "scale": 1.0} for name in ("x1", "x2")]
-    kept = np.flatnonzero(np.broadcast_to(units.varying, units.count(PLANE))).tolist()
-    centre, scale = (np.broadcast_to(each, units.count(PLANE)) for each in (units.centre, units.scale))
-    names = units.columns(PLANE)
-    return [{"name": names[i], "centre": float(centre[i]), "scale": float(scale[i])} for i in kept]
-
-
-def _critical_times(run: Path) -> dict[str, float]:
-    """Critical times that ``undiffuse analyse`` found, by name; none if it was not run.
-
-    Raises
-    ------
-    UserError
-        If what it wrote is damaged.
-    """
-    path = run / "analysis" / "summary.json"
-    if not path.is_file():
-        return {}
-    try:
-        summary = json.loads(read_file(path, _LARGEST_SUMMARY))
-        found = {"covariance": summary["covariance"]["time"], **summary["times"], **summary["bank_times"]}
-        return {str(name): float(time["t"]) for name, time in found.items() if time["t"] is not None}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} is damaged: `undiffuse analyse {run}` writes it again") from None

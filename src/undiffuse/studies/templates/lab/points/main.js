@@ -2,9 +2,9 @@
 
 const about = JSON.parse($("about").textContent);
 const player = new Player(about, $("units").textContent, $("points").textContent);
-setThemeAtFirst();
+followSystem();
 connect(player);
-player.attach($("back-canvas"), $("front"));
+player.attach({ back: $("back-canvas"), front: $("front") });
 player.onChange();
 
 window.lab = {
@@ -24,12 +24,10 @@ window.lab = {
   give(arrays) { player.chain.noise.given = arrays; },
   sampler(name, eta = 0) { setSampler(player, name, eta); },
   step(steps) { player.step(steps); },
+  /** log density of a bank of tied weights, up to a constant. */
+  own(x, y, t) { return player.model.bank.logDensity(x, y, t, player.model.schedule.noise(t)); },
   exact(x, y, t) { return player.empirical.evaluate(x, y, t); },
 };
 
-function setThemeAtFirst() {
-  document.documentElement.dataset.theme = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-}
-
-if (!window.matchMedia("(prefers-reduced-motion: reduce)").matches && location.hash !== "#still") player.play();
+begin(player);
 window.lab.readyAfter = performance.now();

@@ -29,13 +29,3 @@ function drawTimebar(canvas, colour, about) {
     context.stroke();
   }
 }
-
-/** Context of a canvas that has as many pixels as the screen; coordinates are those of the page. */
-function fitted(canvas) {
-  const { width, height } = canvas.getBoundingClientRect(), ratio = Math.min(2, window.devicePixelRatio || 1);
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  return context;
-}

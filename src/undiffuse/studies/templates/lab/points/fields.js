@@ -30,6 +30,23 @@ class ExactField {
   }
 }
 
+/**
+ * Contours of the learned potential of one time, where weights are tied, above its least value at the training points:
+ * far from them, where nothing was learned, it may be lower.
+ */
+function ownContours({ bank, schedule, points }, view, t) {
+  const signal = schedule.signal(t), every = 2 * Math.ceil(points.length / 2 / 300);
+  let top = -Infinity;
+  for (let i = 0; i < points.length; i += every) {
+    top = Math.max(top, bank.logDensity(signal * points[i], signal * points[i + 1], t, schedule.noise(t)));
+  }
+  const noise = schedule.noise(t), log = new Float64Array(NODES * NODES);
+  for (let n = 0; n < log.length; n++) {
+    log[n] = bank.logDensity(...node(view, n % NODES, Math.floor(n / NODES)), t, noise);
+  }
+  return contours(log, view, top);
+}
+
 function node(view, i, j) {
   return [view.low[0] + view.size * i / (NODES - 1), view.low[1] + view.size * j / (NODES - 1)];
 }
@@ -45,13 +62,9 @@ function arrowPlaces(view) {
   return { places, nodes };
 }
 
-/** Potential -log q above its least value at levels 1, 2, 4, 8, ... nats: a list of segments [x, y, x, y] for each. */
-function contours(logDensity, view) {
-  let top = -Infinity, bottom = Infinity;
-  for (const value of logDensity) {
-    top = Math.max(top, value);
-    bottom = Math.min(bottom, value);
-  }
+/** Potential -log q above its least value, -top, at levels 1, 2, 4, ... nats: segments [x, y, x, y] for each. */
+function contours(logDensity, view, top = Math.max(...logDensity)) {
+  const bottom = Math.min(...logDensity);
   const levels = [];
   for (let level = 1; level < top - bottom && levels.length < 16; level *= 2) {
     levels.push({ level, segments: segmentsAt(logDensity, top - level, view) });

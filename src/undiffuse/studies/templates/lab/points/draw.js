@@ -23,12 +23,6 @@ class View {
   plane(px, py) { return [this.low[0] + px / this.scale, this.low[1] + (this.pixels - py) / this.scale]; }
 }
 
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const names = "paper ink faint data particle learned exact difference kink contour hot path".split(" ");
-  return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-}
-
 function dots(context, view, x, side) {
   const { scale, pixels, low } = view, half = side / 2;
   for (let i = 0; i < x.length; i += 2) {
@@ -43,10 +37,10 @@ function drawData(context, view, colour, points) {
   context.globalAlpha = 1;
 }
 
-function drawContours(context, view, colour, field) {
-  context.strokeStyle = colour.contour;
-  context.lineWidth = 1;
-  for (const { level, segments } of field.contours) {
+function drawContours(context, view, { colour, width, dash = [] }, levels) {
+  Object.assign(context, { strokeStyle: colour, lineWidth: width });
+  context.setLineDash(dash);
+  for (const { level, segments } of levels) {
     context.globalAlpha = Math.max(0.25, 0.95 - 0.09 * Math.log2(level));
     context.beginPath();
     for (const [x, y, x2, y2] of segments) {
@@ -55,6 +49,7 @@ function drawContours(context, view, colour, field) {
     }
     context.stroke();
   }
+  context.setLineDash([]);
   context.globalAlpha = 1;
 }
 
@@ -210,9 +205,4 @@ function drawAxes(context, view, colour, axes) {
     if (axis === 0) write(name, view.pixels - 12 - context.measureText(name).width, view.pixels - 6);
     else write(name, 6, 16);
   });
-}
-
-function niceStep(rough) {
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
 }
