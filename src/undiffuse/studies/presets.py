@@ -24,6 +24,7 @@ SECONDS = {
     "spiral-3pi": 55.0,
     "spiral-3pi-best": 36.0,
     "mnist-01-quick": 120.0,
+    "mnist-01-short": 700.0,
     "mnist-01-laptop": 1260.0,
     "mnist-13-laptop": 1260.0,
     "mnist-01": 159 * 3600.0,
