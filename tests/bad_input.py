@@ -114,8 +114,11 @@ COMMANDS = {
     ("presets",): [],
     ("completion", "bash"): [],
     ("info", "run"): [],
-    ("sample", "run", "--out", "new.npy"): ["-n", "--steps", "--seed", "--sampler", "--eta", "--variance"],
-    ("evaluate", "run"): ["--samples", "--replicates", "--seed", "--steps", "--sampler"],
+    ("sample", "run", "--out", "new.npy"): ["-n", "--steps", "--seed", "--sampler", "--eta", "--variance", "--start"],
+    ("evaluate", "run"): ["--samples", "--replicates", "--seed", "--steps", "--sampler", "--start"],
+    ("starts", "run", "--steps", "2", "--points", "3", "-n", "12", "--out", "new"): [
+        "--steps", "--points", "-n", "--replicates", "--seed", "--sampler", "--eta",
+    ],
     ("figures", "run", "--out", "new"): [],
     ("analyse", "run", "--out", "new", "-n", "50"): ["--points", "-n", "--seed"],
     ("uturn", "run"): ["--t", "-n", "--repeats", "--steps", "--seed", "--out"],
