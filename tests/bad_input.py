@@ -119,6 +119,7 @@ COMMANDS = {
     ("starts", "run", "--steps", "2", "--points", "3", "-n", "12", "--out", "new"): [
         "--steps", "--points", "-n", "--replicates", "--seed", "--sampler", "--eta",
     ],
+    ("likelihood", "run", "-n", "4", "-k", "3"): ["-n", "-k", "--t", "--seed", "--exact", "--set"],
     ("figures", "run", "--out", "new"): [],
     ("analyse", "run", "--out", "new", "-n", "50"): ["--points", "-n", "--seed"],
     ("uturn", "run"): ["--t", "-n", "--repeats", "--steps", "--seed", "--out"],

@@ -78,6 +78,36 @@ def against_setting(lines: Mapping[str, Sequence[tuple[str, float, float]]], set
     return figure
 
 
+@styled
+def likelihood(routes: Mapping[str, tuple[float, float]], times: Floats, mean: Floats, variance: Floats) -> Figure:
+    """``-log p`` by each route with two standard errors, and mean and variance of the work of each step along t.
+
+    Parameters
+    ----------
+    routes : dict of (float, float)
+    times : (k,)
+        Time that each step starts from.
+    mean, variance : (k,)
+        In nats, and squared nats.
+    """
+    figure, axes = panels(1, 2, 8.2, 3.2)
+    left, right = axes[0]
+    colours = {"bound": GAUSSIAN, "importance": EMPIRICAL, "flow": MODEL, "truth": DATA}
+    for i, (name, (nats, error)) in enumerate(routes.items()):
+        left.errorbar([nats], [i], xerr=[2 * error], color=colours.get(name, GREY), fmt="o", ms=5, capsize=3)
+    if "truth" in routes:
+        left.axvline(routes["truth"][0], color=DATA, lw=0.8, ls=":")
+    left.set_yticks(range(len(routes)), list(routes))
+    left.set(xlabel="$-\\log p$ (nats; bars: two standard errors)", ylim=(len(routes) - 0.5, -0.5))
+    right.plot(times, np.maximum(mean, 1e-300), color=MODEL, lw=1, label="mean (its sum is the bound's)")
+    right.plot(times, np.maximum(variance, 1e-300), color=GREY, lw=1, label="variance (what spoils the weights)")
+    top = max(float(np.max(mean)), float(np.max(variance)), 1e-12)
+    right.set(xlabel="diffusion time $t$ of the step", ylabel="work of the step (nats, nats$^2$)", xscale="log")
+    right.set(yscale="log", ylim=(1e-6 * top, 3 * top))
+    right.legend(fontsize=8)
+    return figure
+
+
 class StartLine(NamedTuple):
     """A measure against the OU time of the start, and what it is from pure noise."""
 
