@@ -77,7 +77,7 @@ class GaussianStart:
     >>> law = ud.GaussianDenoiser(forward, mean=[1.0, 0.0], covariance=[[9.0, 0.0], [0.0, 0.1]])
     >>> start = ud.GaussianStart.of(law)  # at the speciation time, log(9)/2
     >>> start.t, round(start.tau, 2)
-    (462, 1.1)
+    (464, 1.1)
     >>> ud.sample(law, 5, sampler=ud.DDIM(steps=10, start=start)).shape
     (5, 2)
 
