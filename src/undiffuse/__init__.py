@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from undiffuse.diffusion.samplers import ProbabilityFlow as ProbabilityFlow
     from undiffuse.diffusion.samplers import Sampler as Sampler
     from undiffuse.diffusion.schedule import NoiseSchedule as NoiseSchedule
+    from undiffuse.diffusion.starts import GaussianStart as GaussianStart
     from undiffuse.model import Diffusion as Diffusion
     from undiffuse.model import fit as fit
     from undiffuse.networks.bank import Bank as Bank
@@ -72,6 +73,7 @@ __getattr__, __all__ = lazy_names(  # numpy and pydantic take a third of a secon
         "Execution": "training",
         "ForwardProcess": "diffusion.forward",
         "GaussianDenoiser": "diffusion.exact",
+        "GaussianStart": "diffusion.starts",
         "Inpainting": "diffusion.inpainting",
         "LinearDenoiser": "diffusion.exact",
         "MixtureDenoiser": "diffusion.mixture",

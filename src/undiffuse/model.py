@@ -102,6 +102,10 @@ class Diffusion(Denoiser):
         """Noise estimated by the bank, shape ``(n, dim)``."""
         return self.bank.xi_hat(x_t, t)
 
+    def xi_trace(self, x_t: Array, t: int) -> Floats:
+        """Trace of the Jacobian of :meth:`xi_hat` at each point; see :meth:`undiffuse.Bank.xi_trace`."""
+        return self.bank.xi_trace(x_t, t)
+
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Potential along the line from ``origin`` to each ``x_t``; see :meth:`undiffuse.Bank.potential`."""
         return self.bank.potential(x_t, t, origin)

@@ -41,7 +41,7 @@ def test_a_linear_denoiser_gets_to_the_data_in_one_leap_of_the_law_of_its_steps(
     variances = data.draw(st.lists(st.floats(0, 4), min_size=len(mean), max_size=len(mean)))
     wiener = AxisWiener(FORWARD, np.array(mean), np.array(variances))
     out = np.empty((5, len(mean)))
-    for _ in LeapingChain.of(wiener, sampler, sampler.times(wiener, 60)).walk(
+    for _ in LeapingChain.of(wiener, sampler, sampler.way(wiener), sampler.beginning(wiener, None)).walk(
         out, [(slice(0, 5), ud.Streams(3).noise(5, len(mean)))]
     ):
         pass
@@ -121,12 +121,17 @@ def test_streams_ask_for_noise_in_every_step():
 
 @pytest.mark.parametrize("sampler", [ud.ProbabilityFlow(), ud.DPMSolver2M(), ud.Ancestral(clip=(-1, 1))], ids=str)
 def test_steps_of_another_form_are_taken_one_by_one(sampler):
-    assert LeapingChain.of(Changing(), sampler, sampler.times(Changing(), 60)) is None
+    assert LeapingChain.of(Changing(), sampler, sampler.way(Changing()), sampler.beginning(Changing(), None)) is None
 
 
 def test_denoisers_without_axes_take_every_step():
     denoiser = ud.EmpiricalDenoiser(FORWARD, [[0.0], [1.0]])
-    assert LeapingChain.of(denoiser, ud.Ancestral(), ud.Ancestral().times(denoiser, 60)) is None
+    assert (
+        LeapingChain.of(
+            denoiser, ud.Ancestral(), ud.Ancestral().way(denoiser), ud.Ancestral().beginning(denoiser, None)
+        )
+        is None
+    )
 
 
 def test_a_leap_that_ends_beyond_the_numbers_is_an_error():

@@ -39,14 +39,14 @@ def bank_of(rng, dim=2, **options):
 def test_samples_that_march_are_those_that_take_one_step_after_another(rng, sampler, options):
     bank = bank_of(rng, **options)
     *_, last = sample_trajectory(bank, 11, sampler=sampler, seed=3)
-    assert MarchingChain.of(bank, sampler, sampler.times(bank, 150)) is not None
+    assert MarchingChain.of(bank, sampler, sampler.way(bank), sampler.beginning(bank, None)) is not None
     np.testing.assert_allclose(ud.sample(bank, 11, sampler=sampler, seed=3), last.x, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("sampler", [ud.ProbabilityFlow(), ud.DPMSolver2M(), ud.Ancestral(clip=(-1, 1))], ids=str)
 def test_other_samplers_do_not_march(rng, sampler):
     bank = bank_of(rng)
-    assert MarchingChain.of(bank, sampler, sampler.times(bank, 150)) is None
+    assert MarchingChain.of(bank, sampler, sampler.way(bank), sampler.beginning(bank, None)) is None
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,9 @@ def test_other_samplers_do_not_march(rng, sampler):
 )
 def test_other_networks_do_not_march(rng, options):
     bank = bank_of(rng, **options)
-    assert MarchingChain.of(bank, ud.Ancestral(), ud.Ancestral().times(bank, 150)) is None
+    assert (
+        MarchingChain.of(bank, ud.Ancestral(), ud.Ancestral().way(bank), ud.Ancestral().beginning(bank, None)) is None
+    )
 
 
 def test_noise_along_other_axes_is_taken_step_by_step(rng):

@@ -30,6 +30,14 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "Generate samples into a .npy or .csv file, Algorithm 2 (fase generativa, trayectoria reverse).",
         ),
         "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
+        "likelihood": (
+            "runs:likelihood",
+            "Density of samples by three routes, (11), (12) and the flow, and the work lost (verosimilitud, Anexo I).",
+        ),
+        "starts": (
+            "runs:starts",
+            "Measure samples against the time at which they start, below noise (Gaussian start).",
+        ),
         "figures": ("pictures:figures", "Make the figures of runs, or Figures 1 to 11 of the thesis, as PNG files."),
         "lab": (
             "pictures:lab",

@@ -78,6 +78,18 @@ class Dataset:
         """Name and exact denoiser: that of the data's law where it is known, else that of the training points."""
         return "empirical", EmpiricalDenoiser(forward, self.train)
 
+    def log_density(self, forward: ForwardProcess, x_t: Floats, t: int) -> Floats | None:
+        """``log q_t(x_t)`` in nats where the law of the data is known, shape ``(n,)``; None where it is not.
+
+        Parameters
+        ----------
+        forward : ForwardProcess
+        x_t : (n, dim)
+        t : int
+            In 1..T.
+        """
+        return None
+
     def measures(self) -> Mapping[str, Measure]:
         """Measures of samples of these data, one number each, beside the distances that any data have."""
         return {}

@@ -11,6 +11,7 @@ from undiffuse.datasets.base import DataSection, Dataset, register
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.classes import Rule
+from undiffuse.support.arrays import Floats
 from undiffuse.support.files import check_memory
 from undiffuse.support.settings import Count, Positive
 from undiffuse.support.streams import Purpose, stream
@@ -46,6 +47,12 @@ class SpinDataset(Dataset):
         from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
 
         return "Curie-Weiss, exact", CurieWeissDenoiser(forward, self.model)
+
+    def log_density(self, forward: ForwardProcess, x_t: Floats, t: int) -> Floats:
+        """See :class:`~undiffuse.datasets.Dataset`: by one quadrature."""
+        from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser
+
+        return CurieWeissDenoiser(forward, self.model).log_density(x_t, t)
 
 
 @register

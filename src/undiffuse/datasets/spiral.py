@@ -11,10 +11,12 @@ import numpy as np
 from pydantic import Field
 
 from undiffuse.datasets.base import DataSection, Dataset, Measure, register
+from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.settings import Count
+from undiffuse.support.stats import exp_rows
 from undiffuse.support.streams import Purpose, stream
 
 
@@ -108,6 +110,20 @@ class SpiralDataset(Dataset):
     """
 
     curve: Spiral
+
+    def log_density(self, forward: ForwardProcess, x_t: Floats, t: int) -> Floats:
+        """See :class:`~undiffuse.datasets.Dataset`: an integral over the curve, by the midpoint rule."""
+        signal = forward.signal(t)
+        variance = signal**2 * self.curve.noise**2 + forward.noise(t) ** 2
+        # Nodes a fifth of the width apart: the rule's error on Gaussians is far below 1e-12 there.
+        length = 2 * np.pi * self.curve.turns * signal + signal
+        nodes = signal * self.curve.curve((np.arange(count := int(5 * length / np.sqrt(variance)) + 50) + 0.5) / count)
+        out = np.empty(len(x_t))
+        for rows in np.array_split(np.arange(len(x_t)), max(1, len(x_t) * count // (1 << 22))):
+            logs = -np.sum((x_t[rows, None, :] - nodes) ** 2, axis=2) / (2 * variance)
+            top, total = exp_rows(logs)
+            out[rows] = top + np.log(total / count)
+        return out - np.log(2 * np.pi * variance)
 
     def measures(self) -> Mapping[str, Measure]:
         """Distance to the curve and gap in its coverage."""

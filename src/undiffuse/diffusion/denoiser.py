@@ -90,6 +90,20 @@ class Denoiser(ABC):
         """Score ``grad log q_t(x_t) = -xi_hat/(s sqrt(Delta))``, equation (23) with its last equality corrected."""
         return -self.xi_hat(x_t, t) / self.forward.noise(t)
 
+    def xi_trace(self, x_t: Array, t: int) -> Floats:
+        """Trace of the Jacobian of :meth:`xi_hat` at each point, ``(n,)``: the divergence that a flow needs.
+
+        In closed form for banks, Gaussians and finite sets of points; otherwise by central differences, ``2 dim``
+        evaluations with an error of about 1e-9 of the trace.
+        """
+        x = np.asarray(x_t, np.float64)
+        width = 1e-5 * max(self.forward.noise(t), self.forward.signal(t))
+        out, moves = np.zeros(len(x)), width * np.eye(self.dim)
+        for i in range(self.dim):
+            ends = np.asarray(self.xi_hat(np.concatenate([x + moves[i], x - moves[i]]), t), np.float64)[:, i]
+            out += (ends[: len(x)] - ends[len(x) :]) / (2 * width)
+        return out
+
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         r"""Minus the integral of the score along the straight line from ``origin`` ``(dim,)`` to each point, ``(n,)``.
 

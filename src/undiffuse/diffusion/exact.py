@@ -114,6 +114,10 @@ class GaussianDenoiser(Denoiser):
         gain = self.forward.noise(t) / self.total_variances(t)
         return (((x_t - self.forward.signal(t) * self.mean) @ self.axes) * gain) @ self.axes.T
 
+    def xi_trace(self, x_t: Array, t: int) -> Floats:
+        """Trace of the Jacobian, ``sum_i s sqrt(Delta)/(alpha_bar l_i + s^2 Delta)`` at every point, ``(n,)``."""
+        return np.full(len(x_t), float(np.sum(self.forward.noise(t) / self.total_variances(t))))
+
     def leading(self, k: int) -> tuple[GaussianDenoiser, Floats]:
         """Return the denoiser of the ``k`` leading principal coordinates ``(x_0 - mu) @ axes``, and these axes.
 
@@ -235,6 +239,14 @@ class EmpiricalDenoiser(Denoiser):
             weights = self._exponents(x_t[rows], t)
             weights /= exp_rows(weights)[1][:, None]
             yield rows, weights
+
+    def xi_trace(self, x_t: Array, t: int) -> Floats:
+        """Trace of the Jacobian, ``[N - alpha_bar tr Cov(x_0|x_t)/(s^2 Delta)]/(s sqrt(Delta))``, shape ``(n,)``."""
+        noise, spread = self.forward.noise(t), np.empty(len(x_t))
+        for rows, weights in self.weights(x_t, t):
+            mean = weights @ self.points
+            spread[rows] = weights @ self._norms - np.sum(mean**2, axis=1)
+        return np.asarray((self.dim - self.forward.signal(t) ** 2 * spread / noise**2) / noise)
 
     def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` in nats, shape ``(n,)``: the mean over the points of their Gaussian kernels."""

@@ -150,6 +150,7 @@ def inpaint_trajectory(
     x = as_samples(x0, denoiser.dim, "x0")
     mask = as_mask(destroyed, *x.shape)
     how, sampler = how or Inpainting(), sampler or Ancestral()
+    sampler.refuse_start()
     forward = denoiser.forward
     path = how.path(sampler.times(denoiser, forward.T))
     noise, of_known, of_jump = (

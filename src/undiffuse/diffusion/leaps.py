@@ -21,6 +21,7 @@ import numpy as np
 
 from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser
 from undiffuse.diffusion.samplers import Coefficients, Sampler, Step, left_the_numbers
+from undiffuse.diffusion.starts import Beginning
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.streams import SampleNoise
 from undiffuse.support.threads import PartThreads, one_ahead
@@ -88,17 +89,19 @@ class _Move(NamedTuple):
 
 
 class LeapingChain:
-    """A chain from pure noise to data, cut into stretches; the last is where all variables arrive at t = 0.
+    """A chain from its start to data, cut into stretches; the last is where all variables arrive at t = 0.
 
     Parameters
     ----------
     denoiser : AxisDenoiser
     steps : list of (Step, Coefficients)
-        From T down to 0.
+        From the start down to 0.
+    begin : Beginning
+        Of independent variables.
     """
 
-    def __init__(self, denoiser: AxisDenoiser, steps: list[tuple[Step, Coefficients]]) -> None:
-        self._denoiser, self._steps = denoiser, steps
+    def __init__(self, denoiser: AxisDenoiser, steps: list[tuple[Step, Coefficients]], begin: Beginning) -> None:
+        self._denoiser, self._steps, self._begin = denoiser, steps, begin
         seen = [denoiser.seen(at.t) for at, _ in steps]
         changes = [i for i in range(1, len(seen)) if seen[i] != seen[i - 1]]
         edges = sorted({0, *seen, denoiser.dim})
@@ -118,27 +121,29 @@ class LeapingChain:
             self._stretches.append(Stretch(leaps, width, steps[start:end]))
 
     @classmethod
-    def of(cls, denoiser: Denoiser, sampler: Sampler, times: Sequence[int]) -> LeapingChain | None:
-        """Make one of the times visited, or None: the denoiser has no axes, or the steps are not of that form.
+    def of(cls, denoiser: Denoiser, sampler: Sampler, times: Sequence[int], begin: Beginning) -> LeapingChain | None:
+        """Make one of the times visited, or None: no axes, a start that is not along them, or steps of another form.
 
         Parameters
         ----------
         denoiser : Denoiser
         sampler : Sampler
         times : sequence of int
-            From T down to 0.
+            From the start down to 0.
+        begin : Beginning
+            Along the denoiser's axes.
         """
-        if not isinstance(denoiser, AxisDenoiser):
+        if not isinstance(denoiser, AxisDenoiser) or not begin.independent:
             return None
         steps = sampler.all_coefficients(denoiser.forward, times)
-        return None if steps is None else cls(denoiser, steps)
+        return None if steps is None else cls(denoiser, steps, begin)
 
     def _leap(self, columns: slice, first: int | None, last: int) -> Leap:
         """Steps ``first`` to ``last`` in one; with ``first`` None from the start, of variables without numbers yet."""
         shape = self._denoiser.mean[columns].shape
         a, b, r2 = np.ones(shape), np.zeros(shape), np.zeros(shape)
         if first is None:
-            a, r2 = 0 * a, r2 + self._denoiser.forward.noise_scale**2
+            a, b, r2 = 0 * a, b + self._begin.mean[columns], r2 + self._begin.root[columns] ** 2
         for at, coefficients in self._steps[first or 0 : last]:
             factor, offset = self._linear(at, coefficients, columns)
             a, b, r2 = factor * a, factor * b + offset, factor**2 * r2 + coefficients.r**2

@@ -12,6 +12,7 @@ import numpy as np
 
 from undiffuse.diffusion.denoiser import Denoiser, March
 from undiffuse.diffusion.samplers import Sampler, Step, left_the_numbers
+from undiffuse.diffusion.starts import Beginning
 from undiffuse.support.arrays import Floats
 from undiffuse.support.streams import Streams
 from undiffuse.support.threads import PartThreads
@@ -20,20 +21,20 @@ _TOGETHER = 128  # steps in a call: enough to pay for it, few enough to be stopp
 
 
 class MarchingChain:
-    """A chain from pure noise to data, in marches of many steps.
+    """A chain from its start to data, in marches of many steps.
 
     Parameters
     ----------
-    denoiser : Denoiser
+    begin : Beginning
     marches : list of (list of Step, int, March)
         Consecutive steps, the number of those that add noise, and what takes them.
     """
 
-    def __init__(self, denoiser: Denoiser, marches: list[tuple[list[Step], int, March]]) -> None:
-        self._denoiser, self._marches = denoiser, marches
+    def __init__(self, begin: Beginning, marches: list[tuple[list[Step], int, March]]) -> None:
+        self._begin, self._marches = begin, marches
 
     @classmethod
-    def of(cls, denoiser: Denoiser, sampler: Sampler, times: Sequence[int]) -> MarchingChain | None:
+    def of(cls, denoiser: Denoiser, sampler: Sampler, times: Sequence[int], begin: Beginning) -> MarchingChain | None:
         """Make one of the times visited, or None where the denoiser or the sampler has no such thing.
 
         Parameters
@@ -41,7 +42,8 @@ class MarchingChain:
         denoiser : Denoiser
         sampler : Sampler
         times : sequence of int
-            From T down to 0.
+            From the start down to 0.
+        begin : Beginning
         """
         steps = sampler.all_coefficients(denoiser.forward, times)
         if steps is None:
@@ -53,7 +55,7 @@ class MarchingChain:
             if march is None:
                 return None
             marches.append((list(ats), sum(each.r != 0 for each in coefficients), march))
-        return cls(denoiser, marches)
+        return cls(begin, marches)
 
     def fill(self, out: Floats, parts: Sequence[slice], streams: Streams, first: int) -> Iterator[int]:
         """Fill ``out`` with samples, yielding the number of samples times steps made after each part.
@@ -72,11 +74,11 @@ class MarchingChain:
         UserError
             If a number becomes infinite.
         """
-        scale, steps = self._denoiser.forward.noise_scale, sum(len(ats) for ats, _, _ in self._marches)
+        steps = sum(len(ats) for ats, _, _ in self._marches)
 
         def walk(rows: slice) -> int:
             noise = streams.noise(rows.stop - rows.start, out.shape[1], first + rows.start)
-            x = scale * noise()
+            x = self._begin(noise())
             for ats, noisy, march in self._marches:
                 if not march(x, *noise.ahead(noisy * out.shape[1])):
                     raise left_the_numbers(Step(ats[0].t, ats[-1].previous))

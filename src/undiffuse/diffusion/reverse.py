@@ -19,6 +19,7 @@ from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.leaps import LeapingChain
 from undiffuse.diffusion.marches import MarchingChain
 from undiffuse.diffusion.samplers import Ancestral, Draw, Sampler, Step, left_the_numbers
+from undiffuse.diffusion.starts import Beginning
 from undiffuse.support.arrays import Floats, as_samples
 from undiffuse.support.errors import require
 from undiffuse.support.streams import Purpose, SampleNoise, Streams
@@ -46,7 +47,7 @@ def sample(
     on_step: Callable[[int], None] = lambda samples: None,
     first: int = 0,
 ) -> Floats:
-    """Generate ``n`` samples, shape ``(n, dim)``, from ``x_T ~ N(0, s^2 I)``; Algorithm 2.
+    """Generate ``n`` samples, shape ``(n, dim)``, from ``x_T ~ N(0, s^2 I)`` or the sampler's start; Algorithm 2.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def sample(
     Raises
     ------
     UserError
-        If ``n`` is below 1, ``first`` is negative or the sampler does not fit the schedule.
+        If ``n`` is below 1, ``first`` is negative, or the sampler or its start does not fit the denoiser.
 
     Examples
     --------
@@ -87,12 +88,13 @@ def sample(
     require(n >= 1, f"n = {n}: wanted at least one sample")
     require(first >= 0, f"first = {first}: wanted the number of a sample, from 0")
     sampler = sampler or Ancestral()
-    times = sampler.times(denoiser, denoiser.forward.T)
+    times = sampler.way(denoiser)
     frame = Frame.of(denoiser, sampler.clip is not None)
-    leaping = None if isinstance(seed, Streams) else LeapingChain.of(frame.denoiser, sampler, times)
+    begin = sampler.beginning(denoiser, frame.axes)
+    leaping = None if isinstance(seed, Streams) else LeapingChain.of(frame.denoiser, sampler, times, begin)
     out = np.empty((n, denoiser.dim))
     if leaping is None and _streams(seed).turn(frame.axes, denoiser.dim) is None and frame.axes is None:
-        marching = MarchingChain.of(denoiser, sampler, times)
+        marching = MarchingChain.of(denoiser, sampler, times, begin)
         if marching is not None:
             for made in marching.fill(out, _cut(n, denoiser.dim), _streams(seed), first):
                 on_step(made)
@@ -101,7 +103,7 @@ def sample(
         batch = out[start : start + _BATCH]
         if leaping is None:
             parts = _parts(seed, frame, len(batch), denoiser.dim, first + start)
-            for state in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
+            for state in _walk(frame.denoiser, _start(begin, parts), times, sampler, parts):
                 on_step(len(batch))
                 if state.t == 0:
                     batch[...] = state.x
@@ -129,7 +131,7 @@ def pieces(n: int, dim: int) -> list[tuple[int, int]]:
 def sample_trajectory(
     denoiser: Denoiser, n: int, *, sampler: Sampler | None = None, seed: int | Streams = 0
 ) -> Iterator[State]:
-    """Yield every state on the way to samples, from t = T down to 0: to those of :func:`sample` with ``Streams(seed)``.
+    """Yield every state on the way to samples, from T or the start to 0: to those of :func:`sample` with ``Streams``.
 
     Parameters
     ----------
@@ -140,8 +142,8 @@ def sample_trajectory(
     sampler = sampler or Ancestral()
     frame = Frame.of(denoiser, sampler.clip is not None)
     parts = _parts(seed, frame, n, denoiser.dim)
-    times = sampler.times(denoiser, denoiser.forward.T)
-    for t, z in _walk(frame.denoiser, _start(denoiser, parts), times, sampler, parts):
+    begin = sampler.beginning(denoiser, frame.axes)
+    for t, z in _walk(frame.denoiser, _start(begin, parts), sampler.way(denoiser), sampler, parts):
         yield State(t, frame.leave(z))
 
 
@@ -171,10 +173,12 @@ def reverse_trajectory(
     Raises
     ------
     UserError
-        If ``x_t`` has another dimension than the denoiser or is not finite, or ``start`` is not in 1..T.
+        If ``x_t`` has another dimension than the denoiser or is not finite, ``start`` is not in 1..T, or the sampler
+        has a start of its own.
     """
     x = as_samples(x_t, denoiser.dim, "x_t")
     sampler = sampler or Ancestral()
+    sampler.refuse_start()
     times = sampler.times(denoiser, denoiser.forward.T if start is None else start)
     frame = Frame.of(denoiser, sampler.clip is not None)
     parts = _parts(seed, frame, *x.shape) if noise is None else [_Part(slice(None), lambda: frame.enter(noise()))]
@@ -322,9 +326,9 @@ def _turned(draw: Draw, turn: Floats | None) -> Draw:
     return draw if turn is None else lambda: np.asarray(draw() @ turn)
 
 
-def _start(denoiser: Denoiser, parts: Sequence[_Part]) -> Floats:
-    """``x_T`` of each sample, from the first numbers of its noise."""
-    return denoiser.forward.noise_scale * np.concatenate([part.draw() for part in parts])
+def _start(begin: Beginning, parts: Sequence[_Part]) -> Floats:
+    """First state of each sample, from the first numbers of its noise."""
+    return np.concatenate([begin(part.draw()) for part in parts])
 
 
 def _walk(

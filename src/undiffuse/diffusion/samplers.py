@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -24,6 +24,7 @@ import numpy as np
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
+from undiffuse.diffusion.starts import Beginning, GaussianStart, pure_noise
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, one_of, require
 
@@ -42,6 +43,9 @@ class Sampler(ABC):
         Number of steps, spread evenly over the times; all of them by default.
     clip : (low, high), optional
         Range that ``x0_hat`` is clipped to, with ``xi_hat`` recomputed from it; for bounded data only, off by default.
+    start : GaussianStart, optional
+        Where samples start from, keyword only: pure noise at T by default. The steps are then spread over the times
+        below. Not for states that are given, such as those of a reconstruction.
 
     Attributes
     ----------
@@ -63,6 +67,7 @@ class Sampler(ABC):
 
     steps: int | None = None
     clip: tuple[float, float] | None = None
+    start: GaussianStart | None = field(default=None, kw_only=True, repr=False)
 
     name: ClassVar[str] = ""
     evaluations: ClassVar[int] = 1
@@ -145,8 +150,27 @@ class Sampler(ABC):
         return whole if len(whole) == len(found) and self.clip is None else None
 
     def times(self, denoiser: Denoiser, start: int) -> list[int]:
-        """List the times visited, from ``start`` down to 0."""
+        """List the times visited from given states, from ``start`` down to 0."""
         return [*denoiser.forward.schedule.spaced_times(self.steps, start).tolist(), 0]
+
+    def way(self, denoiser: Denoiser) -> list[int]:
+        """List the times that samples visit, from their start down to 0.
+
+        Raises
+        ------
+        UserError
+            If there are more steps than times.
+        """
+        return self.times(denoiser, denoiser.forward.T if self.start is None else self.start.t)
+
+    def beginning(self, denoiser: Denoiser, axes: Floats | None) -> Beginning:
+        """Return what makes the first states of samples along ``axes`` (None for the data's) from normal numbers."""
+        forward, dim = denoiser.forward, denoiser.dim
+        return pure_noise(forward, dim) if self.start is None else self.start.beginning(forward, dim, axes)
+
+    def refuse_start(self) -> None:
+        """Raise a :class:`UserError` if there is a start, where the states to start from are given."""
+        require(self.start is None, f"{self.start} is for samples: here the states to start from are given")
 
     def xi_hat(self, denoiser: Denoiser, x: Floats, t: int) -> Floats:
         """Noise estimate; with ``clip``, the one that belongs to the clipped ``x0_hat``."""
@@ -219,7 +243,7 @@ class Ancestral(_NoisySampler):
 
     Parameters
     ----------
-    steps, clip
+    steps, clip, start
         See :class:`Sampler`.
     variance : {"beta", "posterior"}
         ``sigma^2``: ``beta_t`` (thesis) or ``beta~_t``, those of the jump ``p -> t``.
@@ -249,7 +273,7 @@ class DDIM(_NoisySampler):
 
     Parameters
     ----------
-    steps, clip
+    steps, clip, start
         See :class:`Sampler`.
     eta : float
         Noise, from 0 (none) to 1.

@@ -3,7 +3,15 @@
 Imported only where figures are made, since matplotlib is slow to load.
 """
 
-from undiffuse.figures.curves import against_setting, bound_terms, linear_model, reconstruction_curves
+from undiffuse.figures.curves import (
+    StartLine,
+    against_setting,
+    bound_terms,
+    likelihood,
+    linear_model,
+    reconstruction_curves,
+    starts,
+)
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.losses import loss_against_time
 from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
@@ -23,6 +31,7 @@ from undiffuse.figures.weights import (
 __all__ = [
     "Cloud",
     "Pixels",
+    "StartLine",
     "against_setting",
     "architecture_scheme",
     "bound_terms",
@@ -34,6 +43,7 @@ __all__ = [
     "image_grid",
     "image_rows",
     "langevin",
+    "likelihood",
     "line_potentials",
     "linear_model",
     "loss_against_time",
@@ -49,6 +59,7 @@ __all__ = [
     "score_differences",
     "side_by_side",
     "spectra",
+    "starts",
     "training_scheme",
     "weights_along_time",
 ]

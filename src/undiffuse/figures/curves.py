@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -73,6 +75,81 @@ def against_setting(lines: Mapping[str, Sequence[tuple[str, float, float]]], set
     axis.set(xlabel=setting, ylabel=measure)
     if len(lines) > 1:
         axis.legend(fontsize=8)
+    return figure
+
+
+@styled
+def likelihood(routes: Mapping[str, tuple[float, float]], times: Floats, mean: Floats, variance: Floats) -> Figure:
+    """``-log p`` by each route with two standard errors, and mean and variance of the work of each step along t.
+
+    Parameters
+    ----------
+    routes : dict of (float, float)
+    times : (k,)
+        Time that each step starts from.
+    mean, variance : (k,)
+        In nats, and squared nats.
+    """
+    figure, axes = panels(1, 2, 8.2, 3.2)
+    left, right = axes[0]
+    colours = {"bound": GAUSSIAN, "importance": EMPIRICAL, "flow": MODEL, "truth": DATA}
+    for i, (name, (nats, error)) in enumerate(routes.items()):
+        left.errorbar([nats], [i], xerr=[2 * error], color=colours.get(name, GREY), fmt="o", ms=5, capsize=3)
+    if "truth" in routes:
+        left.axvline(routes["truth"][0], color=DATA, lw=0.8, ls=":")
+    left.set_yticks(range(len(routes)), list(routes))
+    left.set(xlabel="$-\\log p$ (nats; bars: two standard errors)", ylim=(len(routes) - 0.5, -0.5))
+    right.plot(times, np.maximum(mean, 1e-300), color=MODEL, lw=1, label="mean (its sum is the bound's)")
+    right.plot(times, np.maximum(variance, 1e-300), color=GREY, lw=1, label="variance (what spoils the weights)")
+    top = max(float(np.max(mean)), float(np.max(variance)), 1e-12)
+    right.set(xlabel="diffusion time $t$ of the step", ylabel="work of the step (nats, nats$^2$)", xscale="log")
+    right.set(yscale="log", ylim=(1e-6 * top, 3 * top))
+    right.legend(fontsize=8)
+    return figure
+
+
+class StartLine(NamedTuple):
+    """A measure against the OU time of the start, and what it is from pure noise."""
+
+    name: str
+    tau: Sequence[float]
+    value: Sequence[float]
+    stderr: Sequence[float]
+    noise: float
+
+
+@styled
+def starts(
+    lines: Mapping[str, Sequence[StartLine]], floor: Mapping[str, float], speciation: float, last: float
+) -> Figure:
+    """Measures of samples against the OU time at which they start, with bars of one standard error; a panel for each.
+
+    Parameters
+    ----------
+    lines : dict of StartLine
+        By the name of the measure. The same measure from pure noise is a mark at ``last``.
+    floor : dict
+        Each measure of real data.
+    speciation : float
+        OU time at which theory wants the start.
+    last : float
+        OU time of T.
+    """
+    figure, axes = panels(1, len(lines), 4.6 * len(lines), 3.4)
+    colours = mpl.colormaps["viridis"](np.linspace(0.1, 0.75, max(map(len, lines.values()))))
+    for axis, (measure, its) in zip(axes[0], lines.items(), strict=True):
+        for colour, line in zip(colours, its, strict=False):
+            axis.errorbar(
+                line.tau, line.value, line.stderr, color=colour, marker="o", ms=3, lw=1, capsize=2, label=line.name
+            )
+            axis.plot([last], [line.noise], color=colour, marker="D", ms=6, mfc="none", ls="")
+        axis.axhline(floor[measure], color=GREY, lw=0.8, ls="--", label="real data")
+        if speciation > 0:
+            axis.axvline(speciation, color=DATA, lw=1, ls=":", label="predicted: $\\log(\\Lambda/s^2)/2$")
+        axis.set(xlabel="OU time $\\tau$ of the start (open: from noise at $T$)", ylabel=measure.replace("_", " "))
+        if measure.endswith("distance"):
+            axis.set_yscale("log")
+    axes[0, 0].legend(fontsize=8)
     return figure
 
 

@@ -204,6 +204,9 @@ def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve
     left, middle, right = axes[0]
     for name, style, label in (("cloning", "-", "two copies"), ("uturn", "--", "U-turn from data")):
         _curve(left, curves[name], EMPIRICAL, style, f"{label}, empirical")
+    information = curves["class information"]
+    left.plot(information.tau, information.value, color=GREY, lw=1, label="class information (share)")
+    _mark(left, times["free entropy"].tau, "speciation by free entropy", GAUSSIAN, "--")
     left.axhline(found.level, color=GREY, lw=0.6, label=f"level {found.level:.3f}")
     for name, style in (("potential", "-"), ("gaussian potential", "--")):
         _curve(middle, curves[name], EMPIRICAL if style == "-" else GAUSSIAN, style, name.replace("potential", "score"))

@@ -220,6 +220,12 @@ class Bank(Denoiser):
         parametrisation = self.parametrisation(t)
         return parametrisation.xi_jacobian(self[t].jacobian(parametrisation.inputs(points, t)), t)
 
+    def xi_trace(self, x_t: Array, t: int) -> Floats:
+        """Trace of :meth:`xi_jacobian` at each point, in closed form, shape ``(n,)``."""
+        parametrisation = self.parametrisation(t)
+        inputs = parametrisation.inputs(np.asarray(x_t, np.float64), t)
+        return parametrisation.xi_trace(self.kept(t).trace(inputs), t)
+
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Minus the integral of the score along the line from ``origin`` to each ``x_t``, in closed form, ``(n,)``.
 

@@ -299,6 +299,13 @@ class Autoencoder:
         slope = np.ones_like(h) if slope is None else np.asarray(slope, np.float64)
         return np.einsum("im,nm,mj->nij", self.A.astype(np.float64), slope, self.W.astype(np.float64), optimize=True)
 
+    def trace(self, x: NDArray[np.floating]) -> Floats:
+        """Trace of :meth:`jacobian` at each point, ``sum_m h'(u_m) (W A)_mm``, shape ``(n,)``."""
+        h = self.hidden(x)
+        slope = self.architecture.h.slope(h)
+        diagonal = np.einsum("im,mi->m", self.A.astype(np.float64), self.W.astype(np.float64))
+        return np.full(len(h), diagonal.sum()) if slope is None else np.asarray(slope, np.float64) @ diagonal
+
     def energy(self, x: NDArray[np.floating]) -> Floats:
         r"""Energy of tied weights, ``E(x) = sum_k s_k H(u_k) - |x - b_r|^2/2``, equation (29), shape ``(n,)``.
 

@@ -88,6 +88,12 @@ class Parametrisation:
             correction = self.axes @ correction @ self.axes.T
         return self._reference.linear_map(t)[0].T + correction
 
+    def xi_trace(self, trace: Floats, t: int) -> Floats:
+        """Trace of the Jacobian of ``xi_hat``, shape ``(n,)``, from that of ``r`` in the network's own variables."""
+        if self.skip is None:
+            return self.forward.to_xi(self.kind, trace, np.full(len(trace), float(self._dim)), t)
+        return self._reference.xi_trace(trace, t) + self.correction(trace, t)
+
     def affine(self, t: int) -> tuple[float, float]:
         """``(c, q)`` with ``xi_hat = c r(y) + q x_t``; with a skip ``xi_hat = xi_G(x_t) + c r(y) U^T`` and q = 0."""
         if self.skip is not None:

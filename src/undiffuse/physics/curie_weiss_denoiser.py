@@ -11,6 +11,7 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.support.arrays import Array, Floats
 from undiffuse.support.errors import one_of, require
+from undiffuse.support.stats import exp_rows
 
 Method = Literal["exact", "two-state", "large-time"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -96,6 +97,32 @@ class CurieWeissDenoiser(Denoiser):
             p, q = self._odds(x_t[rows], t)
             out[rows] = kernel.spin_means(p, q, up, down, self._weights(p, q))
         return out
+
+    def xi_trace(self, x_t: Array, t: int) -> Floats:
+        """Trace of the Jacobian, ``(N - alpha_bar sum_i (1 - <x_i>^2)/(s^2 Delta))/(s sqrt(Delta))``, shape ``(n,)``.
+
+        The posterior variance of a spin follows from its mean; an approximate mean has the derivative of a difference.
+        """
+        if self.method != "exact":
+            return super().xi_trace(x_t, t)
+        spread = np.sum(1 - self.spin_means(np.asarray(x_t, np.float64), t) ** 2, axis=1)
+        noise = self.forward.noise(t)
+        return np.asarray((self.dim - self.forward.signal(t) ** 2 * spread / noise**2) / noise)
+
+    def log_density(self, x_t: Array, t: int) -> Floats:
+        """``log q_t(x_t)`` in nats, shape ``(n,)``, by the same quadrature over the field z; method ``exact`` only."""
+        require(self.method == "exact", f"method {self.method!r} has no density: wanted 'exact'")
+        x, a = np.asarray(x_t, np.float64), self.model.beta * self._z + self.model.h / self.dim
+        bias, noise, signal = self._bias(t), self.forward.noise(t), self.forward.signal(t)
+        prior = -0.5 * self.dim * self.model.beta * self._z**2
+        # prod_i (e^(a + b_i) + e^(-a - b_i)), times what does not depend on z.
+        logs = np.stack([np.logaddexp(z + bias * x, -z - bias * x).sum(axis=1) for z in a], axis=1) + prior
+        normal = prior + self.dim * np.logaddexp(a, -a)
+        top, total = exp_rows(logs)
+        largest, sum_ = exp_rows(normal[None].copy())
+        constant = self.dim / 2 * (np.log(2 * np.pi * noise**2) + signal**2 / noise**2)
+        quadratic = np.sum(x**2, axis=1) / (2 * noise**2)
+        return np.asarray(top + np.log(total) - largest - np.log(sum_) - constant - quadratic)
 
     def posterior_samples(self, x_t: Floats, t: int, copies: int, rng: np.random.Generator) -> Floats:
         """Draw ``copies`` configurations from ``q(x_0 | x_t)`` for each sample, shape ``(n, copies, N)``.

@@ -20,6 +20,8 @@ from undiffuse.physics.resampling import Resampling, means
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.streams import Purpose, stream
 
+_TINY = 1e-300  # below every probability that matters, and no logarithm of it is infinite
+
 
 @dataclass(frozen=True)
 class ClassValues:
@@ -31,11 +33,17 @@ class ClassValues:
         Posterior probability that two copies, or a copy and the sample, are of one class.
     own : (n,)
         Posterior weight of the training point that a sample came from; zeros where it came from none.
+    log_odds : (n,)
+        Log odds of the sample's own class less those of its share: the difference of the classes' free entropies.
+    information : (n,)
+        ``log P(own class|x_t)/P(own class)`` over the classes' entropy; its mean is the mutual information's share.
     """
 
     cloning: Floats
     uturn: Floats
     own: Floats
+    log_odds: Floats
+    information: Floats
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,17 @@ class EmpiricalCurves:
         for rows, w in self.exact.weights(x_t, t):
             share.append(w @ member)
             weight.append(w[np.arange(len(w)), self.starts[rows]])
-        shares = np.concatenate(share)
-        return ClassValues(np.sum(shares**2, axis=1), np.sum(shares * own, axis=1), np.concatenate(weight))
+        shares, prior = np.concatenate(share), member.mean(axis=0)
+        return ClassValues(
+            np.sum(shares**2, axis=1),
+            np.sum(shares * own, axis=1),
+            np.concatenate(weight),
+            _log_odds(shares, own) - _log_odds(prior[None], own),
+            np.log(np.maximum(np.sum(shares * own, axis=1), _TINY) / (own @ prior)) / -np.sum(prior * np.log(prior)),
+        )
 
-    def classes(self, t: int) -> tuple[Measured, Measured]:
-        """Cloning probability and the share of U-turns that keep their class, at ``t``, with replicas."""
+    def classes(self, t: int) -> tuple[Measured, Measured, Measured]:
+        """Cloning probability, share of U-turns that keep their class, log odds over their spread; with replicas."""
         x_t, own, kinds = self._diffused(t)
         member = (self.points.labels[:, None] == kinds).astype(np.float32)
         v, count = self.resampling.points, self.resampling.points.shape[1]
@@ -99,9 +113,20 @@ class EmpiricalCurves:
             weighted.append(sums[:, len(kinds) :].reshape(len(w), len(kinds), count))
         share, shares = np.concatenate(plain), np.concatenate(weighted)
         shares /= shares.sum(axis=1, keepdims=True)
-        u = v[self.starts]
+        u, prior = v[self.starts], member.mean(axis=0)
+        weighted_prior = member.T @ v.astype(np.float64) / v.sum(axis=0, dtype=np.float64)
+        odds = _log_odds(shares, own[:, :, None]) - _log_odds(weighted_prior[None], own[:, :, None])
+        plain_odds = _log_odds(share, own) - _log_odds(prior[None], own)
+        ratio = Measured(
+            over_spread(plain_odds[:, None])[0],
+            {
+                "starts": over_spread(plain_odds[:, None], u),
+                "training": over_spread(odds),
+                "joint": over_spread(odds, u),
+            },
+        )
         cloning = means(np.sum(share**2, axis=1), np.sum(shares**2, axis=1), u)
-        return cloning, means(np.sum(share * own, axis=1), np.einsum("ncb,nc->nb", shares, own), u)
+        return cloning, means(np.sum(share * own, axis=1), np.einsum("ncb,nc->nb", shares, own), u), ratio
 
     def own_weight(self, t: int, n: int) -> Measured:
         """Posterior weight of its own point for the first ``n`` starts, at ``t``, with replicas.
@@ -231,6 +256,29 @@ class EmpiricalCurves:
             mean = v @ z / v.sum()
             out.append(np.linalg.eigvalsh((z * v[:, None]).T @ z / v.sum() - np.outer(mean, mean))[-1])
         return np.array(out)
+
+
+def _log_odds(shares: Floats, own: Floats) -> Floats:
+    """``log P/(1 - P)`` of each sample's own class, the second axis; ``own`` holds zeros and a one there."""
+    inside, outside = np.sum(shares * own, axis=1), np.sum(shares * (1 - own), axis=1)
+    return np.asarray(np.log(np.maximum(inside, _TINY)) - np.log(np.maximum(outside, _TINY)))
+
+
+def over_spread(values: Floats, weights: Float32 | None = None) -> Floats:
+    """Mean over standard deviation of each column of ``(n, B)`` values, ``(B,)``; weights have the same columns."""
+    if weights is None:
+        return np.asarray(values.mean(axis=0) / np.maximum(values.std(axis=0), _TINY))
+    total = weights.sum(axis=0, dtype=np.float64)
+    mean = np.sum(values * weights, axis=0) / total
+    variance = np.sum((values - mean) ** 2 * weights, axis=0) / total
+    return np.asarray(mean / np.maximum(np.sqrt(variance), _TINY))
+
+
+def over_spread_and_stderr(values: Floats) -> tuple[float, float]:
+    """Mean over standard deviation of ``(n,)`` values, and its standard error, to first order in 1/n."""
+    mean, spread = float(values.mean()), max(float(values.std()), _TINY)
+    z = (values - mean) / spread
+    return mean / spread, float(np.std(z - mean / spread * (z**2 - 1) / 2) / np.sqrt(len(values)))
 
 
 def _single(w: Floats) -> Float32:

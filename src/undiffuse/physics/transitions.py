@@ -16,6 +16,11 @@ cloning
     other shapes cross the level elsewhere, which :mod:`undiffuse.physics.predictions` works out.
 uturn
     The same for data and one copy of it: forward to tau, back, same class.
+free entropy
+    Speciation by free entropy (Achilli, Benedetti, Biroli & Mezard 2026): the mean difference of the free entropies of
+    a sample's own class and of the others, ``log P(own|x_tau)/P(other|x_tau)`` less the same of the classes' shares,
+    equals its standard deviation. It needs no means that differ; for two Gaussians of one covariance it is
+    ``r = Gamma``.
 collapse
     Collapse, ``f = 0``: the excess entropy ``f`` of separate Gaussians on the training points over the diffused data
     changes sign (Biroli et al. 2024): below, the empirical denoiser leads back to one training point.
@@ -46,7 +51,7 @@ from undiffuse.physics.crossings import (
 )
 from undiffuse.physics.curie_weiss import cloning_probability
 from undiffuse.physics.curves import potential_curve
-from undiffuse.physics.empirical import EmpiricalCurves
+from undiffuse.physics.empirical import EmpiricalCurves, over_spread_and_stderr
 from undiffuse.physics.predictions import Prediction, mixture_instability, predictions
 from undiffuse.physics.resampling import Resampling
 from undiffuse.support.arrays import Floats
@@ -74,6 +79,7 @@ NAMES = {
     "gaussian potential": "fixed-point instability of one Gaussian of the data's covariance",
     "cloning": "cloning: two copies in one class (Biroli et al. 2024)",
     "uturn": "U-turn: data and its copy in one class (Sclocchi et al. 2024)",
+    "free entropy": "speciation by free entropy (Achilli et al. 2026)",
     "collapse": "collapse, f = 0 (Biroli et al. 2024)",
     "own-point weight": "collapse, own-point weight 1/2",
     "bank uturn": "U-turn through the bank",
@@ -146,10 +152,12 @@ class CriticalTimes:
     ----------
     covariance : Covariance
     times : dict
-        ``potential``, ``cloning``, ``uturn``, ``collapse`` and ``own-point weight``; ``gaussian potential`` is that of
-        a Gaussian with the data's mean and covariance.
+        ``potential``, ``cloning``, ``uturn``, ``free entropy``, ``collapse`` and ``own-point weight``;
+        ``gaussian potential`` is that of a Gaussian with the data's mean and covariance.
     curves : dict
-        By the same names, ``excess entropy`` and ``posterior entropy`` for ``collapse``.
+        By the same names, ``excess entropy`` and ``posterior entropy`` for ``collapse``; ``free entropy`` is mean over
+        standard deviation, and ``class information`` the mutual information of class and ``x_t``, over the classes'
+        entropy.
     level : float
         Cloning probability at which ``cloning`` and ``uturn`` are read.
     level_assumes : str
@@ -176,7 +184,7 @@ class CriticalTimes:
         """
         base = self.covariance.time
         out = {}
-        for name in ("potential", "cloning", "uturn"):
+        for name in ("potential", "cloning", "uturn", "free entropy"):
             time = self.times[name]
             if np.isnan(time.tau) or np.isnan(base.tau):
                 continue
@@ -277,10 +285,15 @@ def critical_times(
         name: Curve.of(forward, times, [mean_and_stderr(getattr(at, field)) for at in classes])
         for name, field in (("cloning", "cloning"), ("uturn", "uturn"), ("own-point weight", "own"))
     }
+    curves |= {
+        "free entropy": Curve.of(forward, times, [over_spread_and_stderr(at.log_odds) for at in classes]),
+        "class information": Curve.of(forward, times, [mean_and_stderr(at.information) for at in classes]),
+    }
     measured = cache(exact.classes)
     found = {
         "cloning": locate(lambda t: measured(t)[0], curves["cloning"], level, forward),
         "uturn": locate(lambda t: measured(t)[1], curves["uturn"], level, forward),
+        "free entropy": locate(lambda t: measured(t)[2], curves["free entropy"], 1.0, forward),
         "own-point weight": locate(lambda t: exact.own_weight(t, _MOST), curves["own-point weight"], 0.5, forward),
     }
     on_step()
@@ -304,7 +317,7 @@ def critical_times(
         curves[name] = Curve.of(forward, times, [mean_and_stderr(values[k]) for values in both])
     found["collapse"] = locate(lambda t: exact.excess_entropy(t, some), curves["excess entropy"], 0.0, forward)
     on_step()
-    order = ("potential", "gaussian potential", "cloning", "uturn", "collapse", "own-point weight")
+    order = ("potential", "gaussian potential", "cloning", "uturn", "free entropy", "collapse", "own-point weight")
     return CriticalTimes(
         covariance,
         {name: found[name].time for name in order},

@@ -18,7 +18,15 @@ from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.metrics import Comparison
 from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import DEFAULT_BACKEND, DEFAULT_SAMPLER, BackendOptions, SamplerOptions
+from undiffuse.studies.options import (
+    DEFAULT_BACKEND,
+    DEFAULT_SAMPLER,
+    PURE_NOISE,
+    BackendOptions,
+    SamplerOptions,
+    Start,
+    started,
+)
 from undiffuse.studies.sample import draw
 from undiffuse.support import results
 from undiffuse.support.costs import Cost, OnCost, seconds_of, stages
@@ -42,6 +50,9 @@ class Settings:
     run : path
         Run folder; metrics.json and samples.npy in it are replaced.
     sampler : SamplerOptions
+    start : str
+        Where the reverse process starts: noise (at T), or gaussian[:TAU], the data's Gaussian at OU time TAU, their
+        speciation time by default.
     samples : int, optional
         Samples in a set; the run's setting by default.
     replicates : int, optional
@@ -55,6 +66,7 @@ class Settings:
     run: RunLike
     _: KW_ONLY
     sampler: SamplerOptions = DEFAULT_SAMPLER
+    start: Start = PURE_NOISE
     samples: int | None = None
     replicates: int | None = None
     seed: int = 0
@@ -70,8 +82,8 @@ class Result(results.Result):
     run : path
     samples, replicates : int
         Size and number of the sets.
-    sampler, steps, seed
-        How they were made.
+    sampler, steps, start_t, seed
+        How they were made, from which time on.
     metrics : dict of Comparison
         Distances in units of the data, each beside its floor.
     bound : dict
@@ -87,6 +99,7 @@ class Result(results.Result):
     replicates: int
     sampler: str
     steps: int
+    start_t: int
     seed: int
     metrics: Mapping[str, Comparison]
     bound: Mapping[str, Mapping[str, Any]]
@@ -109,6 +122,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         value = getattr(settings, name)
         require(value is None or value >= 2, f"{name} = {value}: wanted at least 2")
     opened, sampler, seed = OpenRun.of(settings.run), settings.sampler.build(), settings.seed
+    sampler = started(sampler, settings.start, lambda: opened.reference)
+    way = sampler.way(opened.model)
     data, defaults = opened.data, opened.config.evaluation
     size, count = settings.samples or defaults.samples, settings.replicates or defaults.replicates
     if (largest := data.largest_set()) is not None:
@@ -125,9 +140,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     evaluation = metrics.Evaluation(data, count, seed, classifiers, others)
     seconds = (1.0, 1.0, 1.0)
     if on_cost is not None:
-        steps = sampler.steps or opened.config.diffusion.T
         seconds = (rates.of_samples(opened.model, size * count, sampler), evaluation.seconds(size), _of_bounds(opened))
-        work = f"{count} sets of {size} samples in {steps} steps, their distances, and the bound"
+        work = f"{count} sets of {size} samples in {len(way) - 1} steps, their distances, and the bound"
         on_cost(Cost(sum(seconds), work, "smaller --replicates or --samples", at_most=True))
     sampling, measuring, bounding = stages(on_progress, seconds)
     start = time.monotonic()
@@ -140,7 +154,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         samples=size,
         replicates=count,
         sampler=sampler.name,
-        steps=sampler.steps or opened.config.diffusion.T,
+        steps=len(way) - 1,
+        start_t=way[0],
         seed=seed,
         metrics=compared,
         bound={

@@ -110,7 +110,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         destroyed = masks.read_mask(str(settings.mask), images.shape)
     made = sampler.steps or opened.config.diffusion.T
     check_memory(8 * made * settings.repeats, f"a way with {settings.repeats} repeats")
-    steps = len(how.path(sampler.times(opened.model, opened.model.forward.T))) - 1
+    steps = len(how.path(sampler.way(opened.model))) - 1
 
     def walked() -> Iterator[State]:
         return inpaint_trajectory(opened.model, images.x, destroyed, how=how, sampler=sampler, seed=settings.seed)

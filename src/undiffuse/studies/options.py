@@ -5,17 +5,20 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from undiffuse.datasets import Missing
+from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.samplers import SAMPLERS, Sampler, Variance
+from undiffuse.diffusion.starts import GaussianStart
 from undiffuse.runs.config import presets
 from undiffuse.support.backend import Backend, BackendName
+from undiffuse.support.errors import UserError, require, shown
 
 if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext
@@ -24,6 +27,7 @@ N = Annotated[int, Parameter(alias="-n")]
 Flag = Annotated[bool, Parameter(negative=())]
 Changes = Annotated[tuple[str, ...], Parameter(name="--set", negative=())]
 IdxFolder = Annotated[Path | None, Parameter(name="--data")]
+Start = Annotated[str, Parameter(completer=lambda _: [PURE_NOISE, "gaussian"])]
 Numbers = Annotated[tuple[int, ...], Parameter(negative=())]
 SamplerName = Annotated[str, Parameter(help=f"One of {', '.join(SAMPLERS)}.", completer=lambda _: list(SAMPLERS))]
 
@@ -71,6 +75,35 @@ class SamplerOptions:
 
 
 DEFAULT_SAMPLER = SamplerOptions()
+PURE_NOISE = "noise"
+
+
+def started(sampler: Sampler, start: str, law: Callable[[], GaussianDenoiser]) -> Sampler:
+    """Give a sampler the start that is named ``noise``, ``gaussian`` (at the speciation time) or ``gaussian:TAU``.
+
+    Parameters
+    ----------
+    sampler : Sampler
+    start : str
+    law : callable
+        Returns the Gaussian of the data, called only where it is needed.
+
+    Raises
+    ------
+    UserError
+        If it is none of them, or TAU is no OU time of the schedule.
+    """
+    name, colon, words = start.partition(":")
+    if start == PURE_NOISE:
+        return sampler
+    require(name == "gaussian", f"--start {shown(start)}: wanted noise, gaussian or gaussian:TAU, such as gaussian:1.4")
+    tau = None
+    if colon:
+        try:
+            tau = float(words)
+        except ValueError:
+            raise UserError(f"--start {shown(start)}: wanted a number, the OU time, after the colon") from None
+    return replace(sampler, start=GaussianStart.of(law(), tau))
 
 
 @Parameter(name="*")

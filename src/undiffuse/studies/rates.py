@@ -27,7 +27,7 @@ def of_step(denoiser: Denoiser, n: int) -> float:
 
 def of_samples(denoiser: Denoiser, n: int, sampler: Sampler | None = None) -> float:
     """Seconds of drawing ``n`` samples if the chain leaps over none of its steps; UserError if these do not fit."""
-    steps = len((sampler or Ancestral()).times(denoiser, denoiser.forward.T)) - 1
+    steps = len((sampler or Ancestral()).way(denoiser)) - 1
     return of_step(denoiser, n) * steps
 
 

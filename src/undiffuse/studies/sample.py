@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,20 @@ from undiffuse.datasets.tables import table_bytes
 from undiffuse.datasets.units import made_up
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.samplers import Sampler
-from undiffuse.model import Diffusion
+from undiffuse.diffusion.starts import GaussianStart
 from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import DEFAULT_BACKEND, DEFAULT_SAMPLER, BackendOptions, Flag, N, SamplerOptions
+from undiffuse.studies.options import (
+    DEFAULT_BACKEND,
+    DEFAULT_SAMPLER,
+    PURE_NOISE,
+    BackendOptions,
+    Flag,
+    N,
+    SamplerOptions,
+    Start,
+    started,
+)
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.backend import LOCAL, Backend
@@ -39,6 +49,9 @@ class Settings:
     out : path
         File to write: a .npy array of shape (n, dim), or a .csv table. Samples are in the units of the data.
     sampler : SamplerOptions
+    start : str
+        Where the reverse process starts: noise (at T), or gaussian[:TAU], the data's Gaussian at OU time TAU, their
+        speciation time by default.
     seed : int
         Seed of the samples' random streams.
     backend : BackendOptions
@@ -51,6 +64,7 @@ class Settings:
     n: N = 1000
     out: Path
     sampler: SamplerOptions = DEFAULT_SAMPLER
+    start: Start = PURE_NOISE
     seed: int = 0
     backend: BackendOptions = DEFAULT_BACKEND
     overwrite: Flag = False
@@ -68,6 +82,8 @@ class Result(results.Result):
         Its shape.
     sampler : str
     steps, seed : int
+    start_t : int
+        Time that the reverse process started at.
     seconds : float
         Of sampling.
     """
@@ -77,6 +93,7 @@ class Result(results.Result):
     dim: int
     sampler: str
     steps: int
+    start_t: int
     seed: int
     seconds: float
 
@@ -93,7 +110,9 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     table = settings.out.suffix == ".csv"
     check_output(settings.out, settings.overwrite, ".csv" if table else ".npy")
     opened = OpenRun.of(settings.run)
-    start = time.monotonic()
+    sampler = started(sampler, settings.start, lambda: opened.reference)
+    way = sampler.way(opened.model)
+    begun = time.monotonic()
     # The states, their noise and what is written stand in memory at once.
     check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
     if on_cost is not None and backend == LOCAL:
@@ -105,15 +124,16 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         n=len(x),
         dim=x.shape[1],
         sampler=sampler.name,
-        steps=sampler.steps or opened.config.diffusion.T,
+        steps=len(way) - 1,
+        start_t=way[0],
         seed=settings.seed,
-        seconds=round(time.monotonic() - start, 2),
+        seconds=round(time.monotonic() - begun, 2),
     )
 
 
 def cost(opened: OpenRun, n: int, sampler: Sampler) -> Cost:
     """What ``n`` samples will take."""
-    steps = sampler.steps or opened.config.diffusion.T
+    steps = len(sampler.way(opened.model)) - 1
     seconds = rates.of_samples(opened.model, n, sampler)
     return Cost(
         seconds, f"{n} samples in {steps} steps", "a smaller -n, or --sampler dpmpp-2m --steps 50", at_most=True
@@ -145,13 +165,18 @@ def draw(
     if backend != LOCAL:
         backend.check()
         cut = reverse.pieces(n, opened.model.dim)
-        calls = [(str(opened.path), count, first, sampler, seed) for first, count in cut]
+        # The law of a start is in the run's folder, and need not travel with every piece.
+        t = None if sampler.start is None else sampler.start.t
+        calls = [(str(opened.path), count, first, replace(sampler, start=None), t, seed) for first, count in cut]
         made = backend.map(_piece, calls, on_progress=lambda done, total: on_progress(n * done // total, n))
         return np.concatenate(made)
-    steps = len(sampler.times(opened.model, opened.model.forward.T))
+    steps = len(sampler.way(opened.model))
     return reverse.sample(opened.model, n, sampler=sampler, seed=seed, on_step=counter(on_progress, n, per=steps))
 
 
-def _piece(path: str, n: int, first: int, sampler: Sampler, seed: int) -> Floats:
-    """Samples ``first`` to ``first + n`` of a run's model, from any process."""
-    return reverse.sample(Diffusion.load(path), n, sampler=sampler, seed=seed, first=first)
+def _piece(path: str, n: int, first: int, sampler: Sampler, start: int | None, seed: int) -> Floats:
+    """Samples ``first`` to ``first + n`` of a run's model, from any process, of a Gaussian ``start`` by its time."""
+    opened = OpenRun.of(path)
+    if start is not None:
+        sampler = replace(sampler, start=GaussianStart(opened.reference, start))
+    return reverse.sample(opened.model, n, sampler=sampler, seed=seed, first=first)

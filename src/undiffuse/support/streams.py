@@ -53,6 +53,8 @@ class Purpose(Enum):
     BOUND = (31, "t")
     SLICES = (32,)
     ROW_BOUND = (33, "t")
+    WORK = (34, "trajectory")
+    LIKELIHOOD_POINTS = (35,)
     # figures
     FORWARD_FIGURE = (40,)
     STEP_FIGURE = (41, "t")
