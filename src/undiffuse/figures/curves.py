@@ -118,6 +118,13 @@ class StartLine(NamedTuple):
     noise: float
 
 
+_MEASURES = {
+    "frechet_distance": "Fréchet distance of features",
+    "confident": "share read with a vote above 0.9",
+    "sliced_w2": "sliced 2-Wasserstein distance",
+}
+
+
 @styled
 def starts(
     lines: Mapping[str, Sequence[StartLine]], floor: Mapping[str, float], speciation: float, last: float
@@ -146,7 +153,10 @@ def starts(
         axis.axhline(floor[measure], color=GREY, lw=0.8, ls="--", label="real data")
         if speciation > 0:
             axis.axvline(speciation, color=DATA, lw=1, ls=":", label="predicted: $\\log(\\Lambda/s^2)/2$")
-        axis.set(xlabel="OU time $\\tau$ of the start (open: from noise at $T$)", ylabel=measure.replace("_", " "))
+        axis.set(
+            xlabel="OU time $\\tau$ of the start (open: from noise at $T$)",
+            ylabel=_MEASURES.get(measure, measure.replace("_", " ")),
+        )
         if measure.endswith("distance"):
             axis.set_yscale("log")
     axes[0, 0].legend(fontsize=8)
