@@ -111,6 +111,9 @@ COMMANDS = {
     ("export", "run", "--to", "npz", "--out", "new"): ["--first", "--last", "--samples", "--to", "--seed"],
     ("lab", "run", "--out", "new.html"): ["--steps", "--particles", "--points", "--seed", "--out"],
     ("lab", "curie-weiss", "--out", "new.html"): ["--particles", "--seed", "--steps", "--out"],
+    ("movie", "run", "--out", "new.gif", "--frames", "2", "--size", "120"): [
+        "--frames", "--size", "--fps", "-n", "--seed", "--of", "--out",
+    ],
     ("doctor", "."): ["--folder"],
     ("presets",): [],
     ("completion", "bash"): [],

@@ -43,6 +43,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "pictures:lab",
             "Write a page in which a run, or the Curie-Weiss model, moves: one file, no network (espirales en vivo).",
         ),
+        "movie": (
+            "pictures:movie",
+            "Write trajectories, score, potentials or weights along time as GIF, WebP or MP4 (película).",
+        ),
         "analyse": (
             "banks:analyse",
             "Follow a run's weights along diffusion time, beside its critical times (evolución de los pesos).",

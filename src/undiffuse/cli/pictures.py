@@ -1,4 +1,4 @@
-"""The commands figures and lab."""
+"""The commands figures, lab and movie."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from undiffuse.cli.answers import Json, answer, say
 from undiffuse.studies import figures as drawing
 from undiffuse.studies import lab as living
+from undiffuse.studies import movie as moving
 from undiffuse.studies import thesis
 from undiffuse.studies.lab_images import ImageResult
 from undiffuse.studies.lab_page import Result
@@ -75,3 +76,12 @@ def _said(result: Result) -> str:
             f"{result.bits} bits a weight, {result.held_out} held-out images"
         )
     return f"{networks} of up to {result.hidden} units, {result.points} of {result.of} training points"
+
+
+def movie(settings: moving.Settings, *, json: Json = False) -> None:
+    """Write a run's trajectories, score, potentials or weights along time as a moving picture."""
+    with progress("drawing", "frames") as update:
+        result = moving.run(settings, update, say)
+    size = f"{result.width}x{result.height} pixels, {in_bytes(result.bytes)}"
+    first, last = result.times[0], result.times[-1]
+    answer(result, json, [f"{result.out}: {len(result.times)} frames of {result.of}, t = {first} to {last}, {size}"])

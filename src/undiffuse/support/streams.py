@@ -61,6 +61,8 @@ class Purpose(Enum):
     HOLE_FIGURE = (42, "sample")
     LINE_FIGURE = (43, "t")
     PLANE_FIGURE = (44, "t")
+    MOVIE_FORWARD = (45,)
+    MOVIE_LINE = (46,)
     # physics
     CLASS_CURVE = (50, "t")
     POTENTIAL_CURVE = (51, "t")
