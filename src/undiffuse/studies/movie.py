@@ -24,8 +24,8 @@ from undiffuse.support.files import check_memory, check_output, write_file
 from undiffuse.support.progress import OnProgress, silent
 
 MOST_FRAMES, SMALLEST, WIDEST, FASTEST, MOST_IMAGES, MOST_POINTS = 240, 120, 1080, 50, 100, 10_000
-_POINTS, _IMAGES = 1_000, 36
-_PER_FRAME = 0.12  # seconds of drawing and writing one, 2026-11-26, of 480 pixels
+_POINTS, _IMAGES = 1_000, 9
+_PER_FRAME = 0.12  # seconds of drawing and writing one of 480 pixels on one core, 2026-11-26
 
 Of = Annotated[str, Parameter(help=f"One of {', '.join(SCENES)}.", completer=lambda _: list(SCENES))]
 
@@ -52,7 +52,7 @@ class Settings:
     fps : int
         Frames a second, 1 to 50.
     n : int, optional
-        What moves: 1,000 points or configurations, up to 10,000; 36 images, up to 100.
+        What moves: 1,000 points or configurations, up to 10,000; 9 images, up to 100.
     seed : int
         Seed of all noise.
     overwrite : bool
