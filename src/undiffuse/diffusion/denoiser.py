@@ -104,6 +104,20 @@ class Denoiser(ABC):
             out += (ends[: len(x)] - ends[len(x) :]) / (2 * width)
         return out
 
+    def trace_from_variance(self, variance: Floats, t: int) -> Floats:
+        """Trace of the Jacobian of an exact ``xi_hat``, from the posterior variance, shape ``(n,)``.
+
+        ``[dim - alpha_bar tr Cov(x_0|x_t)/(s^2 Delta)]/(s sqrt(Delta))``, the derivative of Tweedie's formula.
+
+        Parameters
+        ----------
+        variance : (n,)
+            ``tr Cov(x_0|x_t)`` at each point.
+        t : int
+        """
+        noise = self.forward.noise(t)
+        return np.asarray((self.dim - self.forward.signal(t) ** 2 * variance / noise**2) / noise)
+
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         r"""Minus the integral of the score along the straight line from ``origin`` ``(dim,)`` to each point, ``(n,)``.
 

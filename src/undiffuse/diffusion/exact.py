@@ -241,12 +241,12 @@ class EmpiricalDenoiser(Denoiser):
             yield rows, weights
 
     def xi_trace(self, x_t: Array, t: int) -> Floats:
-        """Trace of the Jacobian, ``[N - alpha_bar tr Cov(x_0|x_t)/(s^2 Delta)]/(s sqrt(Delta))``, shape ``(n,)``."""
-        noise, spread = self.forward.noise(t), np.empty(len(x_t))
+        """Trace of the Jacobian, from the variance of the points under their weights, shape ``(n,)``."""
+        variance = np.empty(len(x_t))
         for rows, weights in self.weights(x_t, t):
             mean = weights @ self.points
-            spread[rows] = weights @ self._norms - np.sum(mean**2, axis=1)
-        return np.asarray((self.dim - self.forward.signal(t) ** 2 * spread / noise**2) / noise)
+            variance[rows] = weights @ self._norms - np.sum(mean**2, axis=1)
+        return self.trace_from_variance(variance, t)
 
     def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` in nats, shape ``(n,)``: the mean over the points of their Gaussian kernels."""

@@ -99,15 +99,14 @@ class CurieWeissDenoiser(Denoiser):
         return out
 
     def xi_trace(self, x_t: Array, t: int) -> Floats:
-        """Trace of the Jacobian, ``(N - alpha_bar sum_i (1 - <x_i>^2)/(s^2 Delta))/(s sqrt(Delta))``, shape ``(n,)``.
+        """Trace of the Jacobian, from the variance ``sum_i (1 - <x_i>^2)`` of the spins, shape ``(n,)``.
 
         The posterior variance of a spin follows from its mean; an approximate mean has the derivative of a difference.
         """
         if self.method != "exact":
             return super().xi_trace(x_t, t)
-        spread = np.sum(1 - self.spin_means(np.asarray(x_t, np.float64), t) ** 2, axis=1)
-        noise = self.forward.noise(t)
-        return np.asarray((self.dim - self.forward.signal(t) ** 2 * spread / noise**2) / noise)
+        variance = np.sum(1 - self.spin_means(np.asarray(x_t, np.float64), t) ** 2, axis=1)
+        return self.trace_from_variance(variance, t)
 
     def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` in nats, shape ``(n,)``, by the same quadrature over the field z; method ``exact`` only."""

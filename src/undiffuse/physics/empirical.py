@@ -91,12 +91,13 @@ class EmpiricalCurves:
             share.append(w @ member)
             weight.append(w[np.arange(len(w)), self.starts[rows]])
         shares, prior = np.concatenate(share), member.mean(axis=0)
+        kept = np.sum(shares * own, axis=1)
         return ClassValues(
             np.sum(shares**2, axis=1),
-            np.sum(shares * own, axis=1),
+            kept,
             np.concatenate(weight),
             _log_odds(shares, own) - _log_odds(prior[None], own),
-            np.log(np.maximum(np.sum(shares * own, axis=1), _TINY) / (own @ prior)) / -np.sum(prior * np.log(prior)),
+            np.log(np.maximum(kept, _TINY) / (own @ prior)) / -np.sum(prior * np.log(prior)),
         )
 
     def classes(self, t: int) -> tuple[Measured, Measured, Measured]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from undiffuse.formats.browser_axes import BITS, AxisBank, Bits, characters, in_order
 from undiffuse.networks.bank import Bank
-from undiffuse.studies.lab_page import Asked, Page, Result, critical_times, in_base64, number_of, rounded
+from undiffuse.studies.lab_page import Asked, BankResult, Page, about_bank, critical_times, in_base64
 from undiffuse.studies.open_run import OpenRun
+from undiffuse.studies.options import number_of
 from undiffuse.studies.report import render
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import check_memory, in_bytes
@@ -24,30 +24,22 @@ _REST = 200_000  # characters of script, style and numbers of the schedule
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageResult(Result):
+class ImageResult(BankResult):
     """What was written of images.
 
     Attributes
     ----------
-    T, steps : int
-        Times of the bank, and those whose networks are in the page.
-    hidden, components : int
-        Hidden units and components of the largest of these.
+    components : int
+        Of the largest network in the page.
     bits : int
         Of each weight.
     held_out : int
         Held-out images in the page.
-    critical_times : dict
-        Critical times marked, by name.
     """
 
-    T: int
-    steps: int
-    hidden: int
     components: int
     bits: int
     held_out: int
-    critical_times: Mapping[str, float]
 
 
 def image_page(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Page:
@@ -68,14 +60,11 @@ def image_page(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Pa
     times, bits = _that_fit(bank, asked.steps, _room(bank, largest))
     check_memory(8 * LARGEST_PAGE, f"the page of {len(times)} networks")
     axes = AxisBank.of(bank, times, bits, opened.reference)
-    critical = critical_times(opened.path)
     sizes = [bank.architecture(t) for t in times]
-    about = {
-        "name": opened.config.name,
-        "T": schedule.T,
-        "noiseScale": opened.model.forward.noise_scale,
-        "ouTime": [0.0, *schedule.ou_time(schedule.times).tolist()],
-        "times": times,
+    critical = critical_times(opened.path)
+    about = about_bank(opened, times, critical) | {
+        "particles": tiles,
+        "seed": asked.seed,
         "hidden": [size.hidden for size in sizes],
         "widths": [size.width for size in sizes],
         "factors": [net.factor for net in axes.networks],
@@ -88,10 +77,6 @@ def image_page(opened: OpenRun, asked: Asked, largest: int = LARGEST_PAGE) -> Pa
         "columns": held_out.shape[1],
         "low": held_out.low,
         "high": held_out.high,
-        "errors": [[int(t), *rounded(errors)] for t, *errors in opened.errors.tolist()],
-        "critical": critical,
-        "particles": tiles,
-        "seed": asked.seed,
     }
     levels = (shown - held_out.low) / (held_out.high - held_out.low) * 255
     page = render(

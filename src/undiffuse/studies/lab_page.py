@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from undiffuse.studies.open_run import OpenRun
 from undiffuse.support import results
-from undiffuse.support.errors import UserError, require
+from undiffuse.support.errors import UserError
 from undiffuse.support.files import read_file
 
 _LARGEST_SUMMARY = 50_000_000
@@ -52,24 +53,38 @@ class Result(results.Result):
 Page: TypeAlias = tuple[bytes, Result]
 
 
-def number_of(name: str, asked: int | None, usual: int, most: int) -> int:
-    """How many there are to be.
+@dataclass(frozen=True, kw_only=True)
+class BankResult(Result):
+    """What was written of a bank.
 
-    Parameters
+    Attributes
     ----------
-    name : str
-        What is counted.
-    asked : int or None
-        Number that is wanted, None for the usual one.
-    usual, most : int
-
-    Raises
-    ------
-    UserError
-        If that is not in 1..most.
+    T, steps : int
+        Times of the bank, and those whose networks are in the page.
+    hidden : int
+        Hidden units of the largest of these.
+    critical_times : dict
+        Critical times marked, by name.
     """
-    require(asked is None or 1 <= asked <= most, f"{name} = {asked}: wanted 1..{most:,}")
-    return min(usual, most) if asked is None else asked
+
+    T: int
+    steps: int
+    hidden: int
+    critical_times: Mapping[str, float]
+
+
+def about_bank(opened: OpenRun, times: Sequence[int], critical: Mapping[str, float]) -> dict[str, object]:
+    """What every page of a bank is told of its run: schedule, times of its networks, errors, critical times."""
+    schedule = opened.model.forward.schedule
+    return {
+        "name": opened.config.name,
+        "T": schedule.T,
+        "noiseScale": opened.model.forward.noise_scale,
+        "ouTime": [0.0, *schedule.ou_time(schedule.times).tolist()],
+        "times": list(times),
+        "errors": [[int(t), *rounded(errors)] for t, *errors in opened.errors.tolist()],
+        "critical": critical,
+    }
 
 
 def in_base64(array: NDArray[Any], kind: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from undiffuse import datasets
 from undiffuse.formats.browser import NUMBERS_OF_A_UNIT, PLANE, PlaneBank
-from undiffuse.studies.lab_page import Asked, Page, Result, critical_times, in_base64, number_of, rounded
+from undiffuse.studies.lab_page import Asked, BankResult, Page, about_bank, critical_times, in_base64
 from undiffuse.studies.open_run import OpenRun
+from undiffuse.studies.options import number_of
 from undiffuse.studies.report import render
 from undiffuse.support.files import check_memory
 
@@ -21,27 +21,17 @@ _CHARACTERS = 4 / 3 * 2 * NUMBERS_OF_A_UNIT  # of a hidden unit: 16 bits each, t
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlaneResult(Result):
+class PlaneResult(BankResult):
     """What was written of points in the plane.
 
     Attributes
     ----------
-    T, steps : int
-        Times of the bank, and those whose networks are in the page.
-    hidden : int
-        Hidden units of the largest of these.
     points, of : int
         Training points in the page, and in the run.
-    critical_times : dict
-        Critical times marked, by name.
     """
 
-    T: int
-    steps: int
-    hidden: int
     points: int
     of: int
-    critical_times: Mapping[str, float]
 
 
 def plane_page(opened: OpenRun, asked: Asked) -> Page:
@@ -63,22 +53,15 @@ def plane_page(opened: OpenRun, asked: Asked) -> Page:
     plane = PlaneBank.of(bank, times)
     shown = data[np.unique(np.linspace(0, len(data) - 1, min(points, len(data))).round().astype(int))]
     critical = critical_times(opened.path)
-    about = {
-        "name": opened.config.name,
-        "T": schedule.T,
-        "noiseScale": model.forward.noise_scale,
-        "ouTime": [0.0, *schedule.ou_time(schedule.times).tolist()],
-        "times": times,
+    about = about_bank(opened, times, critical) | {
+        "particles": particles,
+        "seed": asked.seed,
         "hidden": plane.hidden,
         "activation": plane.activation,
         "tied": plane.tied,
         "maps": plane.maps.ravel().tolist(),
-        "errors": [[int(t), *rounded(errors)] for t, *errors in opened.errors.tolist()],
-        "critical": critical,
         "axes": _axes(opened),
         "of": len(data),
-        "particles": particles,
-        "seed": asked.seed,
     }
     page = render(
         "lab/points/page",

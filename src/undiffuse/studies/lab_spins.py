@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from undiffuse.physics.curie_weiss import CurieWeiss
-from undiffuse.studies.lab_page import Asked, Page, Result, number_of
+from undiffuse.studies.lab_page import Asked, Page, Result
+from undiffuse.studies.options import number_of
 from undiffuse.studies.report import render
 from undiffuse.support.errors import require
 

@@ -16,7 +16,7 @@ from undiffuse.formats.movies import check_movie, movie_bytes
 from undiffuse.studies import rates
 from undiffuse.studies.movie_scenes import OF_NETWORKS, SCENES, Scenes, check_scene
 from undiffuse.studies.open_run import OpenRun, RunLike
-from undiffuse.studies.options import Flag, N
+from undiffuse.studies.options import Flag, N, number_of
 from undiffuse.support import results
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import one_of, require
@@ -159,7 +159,5 @@ def times_of(T: int, settings: Settings) -> list[int]:
 
 def _number(opened: OpenRun, asked: int | None) -> int:
     images = isinstance(opened.data, ImageDataset)
-    most = MOST_IMAGES if images else MOST_POINTS
-    require(asked is None or 1 <= asked <= most, f"n = {asked}: wanted 1..{most:,}")
-    usual = _IMAGES if images else _POINTS
-    return min(usual, len(opened.data.held_out)) if asked is None else asked
+    usual, most = (_IMAGES, MOST_IMAGES) if images else (_POINTS, MOST_POINTS)
+    return number_of("n", asked, min(usual, len(opened.data.held_out)), most)

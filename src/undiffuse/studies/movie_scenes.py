@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from undiffuse.datasets import ImageDataset
 from undiffuse.datasets.curie_weiss import SpinDataset
 from undiffuse.diffusion.reverse import sample_trajectory
 from undiffuse.figures import moving
+from undiffuse.networks.network import Autoencoder
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, require
@@ -107,13 +107,13 @@ class Scenes:
     def weights(self) -> Frames:
         """Each hidden unit's w as a point, in the plane; elsewhere singular values of ``A W``, free of units' order."""
         bank = self.opened.model.bank
-        if bank[self.times[0]].W.shape[1] == 2:
-            units = {t: np.asarray(bank[t].W, np.float64) for t in self.times}
+        if bank.kept(self.times[0]).W.shape[1] == 2:
+            units = {t: np.asarray(bank.kept(t).W, np.float64) for t in self.times}
             limit = 1.1 * max(float(np.quantile(np.abs(w), 0.995)) for w in units.values())
             for t, w in units.items():
                 yield t, moving.plane_frame(f"w of every unit, t = {t}", w, limit)
             return
-        found = {t: _singular_values(bank[t].A, bank[t].W) for t in self.times}
+        found = {t: _singular_values(bank.kept(t)) for t in self.times}
         top = max(float(values[0]) for values in found.values())
         least = min(float(values[-1]) for values in found.values())
         limits, most = (max(0.6 * least, 1e-4 * top), 1.6 * top), max(map(len, found.values()))
@@ -169,8 +169,8 @@ class Scenes:
         return moving.line_frame(title, seen[:, 0], moving.bins(self._limit), self._density, name)
 
 
-def _singular_values(A: NDArray[np.floating], W: NDArray[np.floating]) -> Floats:
-    values = np.linalg.svd(np.asarray(A, np.float64) @ W, compute_uv=False)
+def _singular_values(net: Autoencoder) -> Floats:
+    values = np.linalg.svd(np.asarray(net.A, np.float64) @ net.W, compute_uv=False)
     return np.asarray(values[values > 0])
 
 

@@ -78,6 +78,26 @@ DEFAULT_SAMPLER = SamplerOptions()
 PURE_NOISE = "noise"
 
 
+def number_of(name: str, asked: int | None, usual: int, most: int) -> int:
+    """How many there are to be.
+
+    Parameters
+    ----------
+    name : str
+        What is counted.
+    asked : int or None
+        Number that is wanted, None for the usual one.
+    usual, most : int
+
+    Raises
+    ------
+    UserError
+        If that is not in 1..most.
+    """
+    require(asked is None or 1 <= asked <= most, f"{name} = {asked}: wanted 1..{most:,}")
+    return min(usual, most) if asked is None else asked
+
+
 def started(sampler: Sampler, start: str, law: Callable[[], GaussianDenoiser]) -> Sampler:
     """Give a sampler the start that is named ``noise``, ``gaussian`` (at the speciation time) or ``gaussian:TAU``.
 

@@ -228,10 +228,10 @@ class SampleNoise:
 
         Loops over whole rows are faster than over a view of some columns.
         """
-        from undiffuse.support import normals
-
         left = self._ahead.shape[1] - self._used
         if left < count:
+            from undiffuse.support import normals
+
             rest = self._ahead[:, self._used :].copy()
             if count > self._ahead.shape[1]:
                 self._ahead = np.empty((len(self._streams), count))
