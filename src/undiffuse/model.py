@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from undiffuse import datasets
 from undiffuse.datasets import ArrayData, Units
 from undiffuse.datasets.sources import given_rows
+from undiffuse.datasets.views import look
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser, March
 from undiffuse.diffusion.exact import GaussianDenoiser
@@ -24,6 +25,7 @@ from undiffuse.recipes import Budget, Wishes, choose
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.runs.folder import RunFolder
+from undiffuse.support import html
 from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import require
 from undiffuse.support.streams import Streams
@@ -31,9 +33,12 @@ from undiffuse.training import Execution, run_errors, train_bank
 from undiffuse.training.doubts import doubt_data, doubt_errors
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from undiffuse.diffusion.for_diffusers import DiffusersModel
 
 _HELD_OUT = 0.1  # share of the samples
+_MANY, _FEW = 1_000, 100  # samples that are drawn; variables above which these are few
 
 
 class Diffusion(Denoiser):
@@ -80,6 +85,59 @@ class Diffusion(Denoiser):
 
     def __repr__(self) -> str:
         return f"Diffusion({self.config.name}, dim={self.dim}, {self.forward!r})"
+
+    def _repr_html_(self) -> str:
+        names = ("schedule", "T", "noise scale s", "alpha_bar(T)", "OU time at T")
+        schedule, end = self.schedule, self.schedule.end()
+        values = (schedule.name, schedule.T, self.forward.noise_scale, end["alpha_bar_T"], end["ou_time_T"])
+        facts = {"variables": self.dim, **dict(zip(names, values, strict=True))}
+        held_out = self.errors[:, 2]
+        losses = html.curve(np.log(np.maximum(held_out, 1e-300)).tolist(), "log of the held-out error in xi against t")
+        facts["held-out error in xi, mean over t"] = float(np.mean(held_out))
+        return html.card(f"Diffusion: {self.config.name}", facts, losses, self.bank._repr_html_())
+
+    def plot(
+        self, x: ArrayLike | None = None, *, n: int | None = None, sampler: Sampler | None = None, seed: int = 0
+    ) -> Figure:
+        """Draw the error of every time's network, and samples beside data.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, columns), optional
+            Data in the user's units. By default those that the configuration names; a model of an array that was given
+            in Python shows its samples alone.
+        n : int, optional
+            Number of samples: 1000 by default, 100 of more than 100 variables.
+        sampler, seed
+            See :func:`undiffuse.sample`.
+
+        Raises
+        ------
+        UserError
+            If ``x`` has other columns than the model's samples.
+        """
+        from undiffuse.figures.portraits import model as draw
+
+        data = self._data(x)
+        samples = self.sample(n or (_FEW if self.dim > _FEW else _MANY), sampler=sampler, seed=seed)
+        sets = {"samples": samples} if data is None else {"data": data, "samples": samples}
+        names = () if self.units is None or self.units.alike else tuple(self.units.columns(self.dim))
+        views = look(sets, None, names).views
+        reference = self.bank.reference
+        gaussian = None if reference is None else np.array([reference.error(int(t)) for t in self.errors[:, 0]])
+        return draw(self.errors, gaussian, views)
+
+    def _data(self, x: ArrayLike | None) -> Floats | None:
+        """Data to draw, in the user's units: those given, or those that the configuration names."""
+        if x is not None:
+            given = as_samples(x)
+            columns = self.dim if self.units is None else self.units.count(self.dim)
+            require(given.shape[1] == columns, f"x has {given.shape[1]} columns, wanted {columns}")
+            return given
+        if isinstance(self.config.data, ArrayData):
+            return None
+        found = datasets.load(self.config).train
+        return found if self.units is None else self.units.to_user(found)
 
     @classmethod
     def load(cls, run: str | Path | RunFolder) -> Diffusion:
@@ -213,7 +271,8 @@ def fit(
     seed : int, optional
         Of every random stream; the preset's by default, or 0.
     execution : Execution, optional
-        Device, number of worker processes, and what is told of the progress.
+        Device, number of worker processes, and what is told of the progress: in a notebook a bar, unless
+        ``ud.Execution(notebook_bar=False)``.
 
     Raises
     ------
@@ -250,6 +309,7 @@ def fit(
         data = datasets.load(chosen, samples)
     reference = GaussianDenoiser.from_data(chosen.forward(), data.train)
     doubt_data(reference, data.train)
-    bank, errors = train_bank(chosen, data, execution)
+    with (execution or Execution()).shown("training") as shown:
+        bank, errors = train_bank(chosen, data, shown)
     doubt_errors(errors, reference)
     return Diffusion(chosen, bank, errors)

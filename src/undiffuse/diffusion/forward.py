@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from undiffuse.diffusion.schedule import GOOD_PRIOR_KL, NoiseSchedule
+from undiffuse.support import html
 from undiffuse.support.arrays import Array
 from undiffuse.support.errors import one_of, require
 
@@ -53,6 +54,9 @@ class ForwardProcess:
 
     def __repr__(self) -> str:
         return f"ForwardProcess({self.schedule!r}, noise_scale={self.noise_scale:g})"
+
+    def _repr_html_(self) -> str:
+        return html.card("ForwardProcess", {"noise scale s": self.noise_scale}, self.schedule._repr_html_())
 
     @property
     def T(self) -> int:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from undiffuse.support import html
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, one_of, require
+from undiffuse.support.lazy import later
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ScheduleName = Literal["linear", "cosine", "sigmoid", "constant"]
 SCHEDULES: tuple[str, ...] = get_args(ScheduleName)
+_DRAW = later("figures.portraits", "noise_schedule")
 GOOD_PRIOR_KL = 0.01  # nats per dimension; above it a start from N(0, s^2 I) differs visibly from one from q(x_T)
 
 
@@ -71,6 +77,20 @@ class NoiseSchedule:
 
     def __repr__(self) -> str:
         return f"NoiseSchedule({self.name}, T={self.T}, alpha_bar(T)={self._alpha_bar[-1]:.3g})"
+
+    def _repr_html_(self) -> str:
+        drawn = html.curve(
+            self._alpha_bar.tolist(), "alpha_bar against t: the share of the data's variance that is left"
+        )
+        return html.card(f"NoiseSchedule: {self.name}", self.end(), drawn)
+
+    def plot(self) -> Figure:
+        """Draw ``alpha_bar`` and ``Delta``, the variances of the steps, OU time and signal to noise against t."""
+        t = self.times
+        names = ("alpha_bar", "Delta", "beta", "posterior_variance", "ou_time", "snr")
+        tables = {name: getattr(self, name)(t) for name in names}
+        figure: Figure = _DRAW(f"{self.name}, T = {self.T}", {"t": t, **tables})
+        return figure
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NoiseSchedule) and np.array_equal(self._beta[1:], other._beta[1:])

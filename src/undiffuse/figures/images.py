@@ -49,15 +49,30 @@ def image_grid(groups: Sequence[tuple[str, Floats]], pixels: Pixels, columns: in
     rows = max(-(-len(x) // columns) for _, x in groups)
     figure, axes = panels(1, len(groups), 0.42 * columns * len(groups), 0.42 * rows + 0.35)
     for axis, (title, x) in zip(axes[0], groups, strict=True):
-        gap = 1 if max(pixels.shape) < _SMALL else 0  # images without a margin of their own would run together
-        height, width = pixels.shape[0] + gap, pixels.shape[1] + gap
-        sheet = np.full((rows * columns, height, width), pixels.low)
-        sheet[: len(x), gap:, gap:] = x.reshape(-1, *pixels.shape)
-        mosaic = sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
-        axis.imshow(mosaic, cmap="gray_r", vmin=pixels.low, vmax=pixels.high, interpolation="nearest")
-        axis.set(title=title, xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+        draw_sheet(axis, x, pixels, rows, columns)
+        axis.set(title=title)
     return figure
+
+
+def draw_sheet(axis: Axes, x: Floats, pixels: Pixels, rows: int, columns: int) -> None:
+    """Draw images side by side on one axis.
+
+    Parameters
+    ----------
+    axis : Axes
+    x : (n, pixels)
+    pixels : Pixels
+    rows, columns : int
+        At least n places together.
+    """
+    gap = 1 if max(pixels.shape) < _SMALL else 0  # images without a margin of their own would run together
+    height, width = pixels.shape[0] + gap, pixels.shape[1] + gap
+    sheet = np.full((rows * columns, height, width), pixels.low)
+    sheet[: len(x), gap:, gap:] = x.reshape(-1, *pixels.shape)
+    mosaic = sheet.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    axis.imshow(mosaic, cmap="gray_r", vmin=pixels.low, vmax=pixels.high, interpolation="nearest")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
 
 
 @styled

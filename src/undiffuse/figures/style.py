@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from undiffuse.support.files import write_file
 
 DATA, MODEL, GAUSSIAN, EMPIRICAL, GREY = "#4a4a4a", "#c1272d", "#0072b2", "#009e73", "#9a9a9a"
+_ON_A_PAGE = 100  # dots per inch
 P = ParamSpec("P")
 _SETTINGS: Any = {
     "font.size": 9,
@@ -30,6 +31,13 @@ _SETTINGS: Any = {
 }
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows by itself, whether or not pyplot has been loaded there."""
+
+    def _repr_png_(self) -> bytes:
+        return _png(self, _ON_A_PAGE)
+
+
 def styled(make: Callable[P, Figure]) -> Callable[P, Figure]:
     """Give a figure function the common style while it draws."""
 
@@ -41,6 +49,13 @@ def styled(make: Callable[P, Figure]) -> Callable[P, Figure]:
     return draw
 
 
+def canvas(width: float, height: float) -> Figure:
+    """Make an empty figure of a size in inches."""
+    figure = Drawing(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)  # type: ignore[union-attr,call-arg]
+    return figure
+
+
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
     """Make a figure of ``rows x columns`` axes; they come as a 2-D array.
 
@@ -50,8 +65,7 @@ def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure
     width, height : float
         Of the figure, in inches.
     """
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)  # type: ignore[union-attr,call-arg]
+    figure = canvas(width, height)
     return figure, np.asarray(figure.subplots(rows, columns, squeeze=False))
 
 
@@ -63,7 +77,11 @@ def cloud(axes: Axes, x: NDArray[np.floating], colour: str) -> None:
 
 def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
     """Write a figure as PNG, atomically."""
+    return write_file(path, _png(figure, dpi))
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
     buffer = io.BytesIO()
     with mpl.rc_context(_SETTINGS):
         figure.savefig(buffer, format="png", dpi=dpi)
-    return write_file(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from undiffuse.datasets.views import View
-from undiffuse.figures.images import Pixels, image_grid
+from undiffuse.figures.images import Pixels, draw_sheet, image_grid
 from undiffuse.figures.style import DATA, MODEL, panels, styled
 
 _BINS = 60
+_COLUMNS = 10  # of a sheet of images
 
 
 def side_by_side(views: Sequence[View]) -> Figure:
@@ -28,13 +29,19 @@ def _axes(views: Sequence[View]) -> Figure:
     wide = views[0].kind == "curves"
     figure, axes = panels(1, len(views), (6.4 if wide else 3.4) * len(views), 3.6)
     for axis, view, colour in zip(axes[0], views, [DATA, *[MODEL] * len(views)], strict=False):
-        _draw(axis, view, colour)
-        axis.set(title=_plain(view.title), xlabel=_plain(view.names[0]), xlim=view.limits[0])
-        axis.locator_params(axis="x", nbins=5)
+        draw_view(axis, view, colour)
     return figure
 
 
-def _draw(axis: Axes, view: View, colour: str) -> None:
+def draw_view(axis: Axes, view: View, colour: str) -> None:
+    """Draw one view with its title; of images, the first hundred."""
+    axis.set(title=_plain(view.title))
+    if view.shape is not None:
+        ((low, high),) = view.limits
+        draw_sheet(axis, view.x[: _COLUMNS**2], Pixels(view.shape, low, high), _COLUMNS, _COLUMNS)
+        return
+    axis.set(xlabel=_plain(view.names[0]), xlim=view.limits[0])
+    axis.locator_params(axis="x", nbins=5)
     if view.kind == "histogram":
         axis.hist(view.x, bins=np.linspace(*view.limits[0], _BINS + 1).tolist(), density=True, color=colour, alpha=0.75)
         axis.set(yticks=[])

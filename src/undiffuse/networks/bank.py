@@ -15,6 +15,7 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.kernels import LARGEST_DIM
 from undiffuse.networks.network import Architecture, Autoencoder, Weights
 from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.support import html
 from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import UserError
 
@@ -147,13 +148,28 @@ class Bank(Denoiser):
     def __repr__(self) -> str:
         return f"Bank(T={len(self)}, dim={self.dim}, {self.forward!r})"
 
+    def _repr_html_(self) -> str:
+        runs: list[tuple[int, int, Architecture]] = []  # ranges of times that share an architecture
+        for block in self._blocks:
+            first = runs.pop()[0] if runs and runs[-1][2] == block.architecture else block.first
+            runs.append((first, block.last, block.architecture))
+        rows = [
+            (f"{first} to {last}", a.width, a.hidden, a.h.title, a.prediction, a.skip, a.tying)
+            for first, last, a in runs
+        ]
+        head = ("times", "inputs", "hidden units", "activation", "predicts", "skip", "weights")
+        numbers = sum((last - first + 1) * (2 * a.width * a.hidden + a.width + a.hidden) for first, last, a in runs)
+        facts = {"networks": len(self), "variables": self.dim, "numbers in all": f"{numbers:,}"}
+        return html.card("Bank", facts, html.table(head, rows))
+
     def __len__(self) -> int:
         return self.forward.T
 
     def __getitem__(self, t: int) -> Autoencoder:
         """Return the autoencoder of time ``t`` in 1..T."""
-        block = self._blocks[self._index(t)]
-        return Autoencoder(block.at(t).copy(), block.architecture)
+        index = self._index(t)
+        block = self._blocks[index]
+        return Autoencoder(block.at(t).copy(), block.architecture, self._parametrisations[index].axes)
 
     def kept(self, t: int) -> Autoencoder:
         """Return the autoencoder of time ``t``; the last one used is kept and not made again.

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from undiffuse.diffusion.forward import PREDICTIONS, Prediction
 from undiffuse.kernels import LARGEST_DIM
 from undiffuse.networks.activations import ACTIVATIONS, Activation
-from undiffuse.support.arrays import Float32, Floats
+from undiffuse.support import html
+from undiffuse.support.arrays import Float32, Floats, as_samples
 from undiffuse.support.errors import one_of, require
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from undiffuse.networks.torch_module import TorchAutoencoder
 
 Tying = Literal["untied", "tied", "signed"]
@@ -225,6 +228,9 @@ class Autoencoder:
     ----------
     W, b_h, A, b_r : arrays
         See :class:`~undiffuse.Weights`.
+    axes : (dim, width) array or None
+        Principal axes of the data that its inputs lie along, where a bank has made it and it works on components; for
+        its pictures.
 
     Examples
     --------
@@ -245,15 +251,42 @@ class Autoencoder:
     undiffuse.Bank : one for each time.
     """
 
-    def __init__(self, weights: Weights, architecture: Architecture) -> None:
+    def __init__(self, weights: Weights, architecture: Architecture, axes: Floats | None = None) -> None:
         self.weights = weights
         self.architecture = architecture
+        self.axes = axes
         self.W, self.b_h, self.A, self.b_r = weights.W, weights.b_h, weights.A, weights.b_r
 
     def __repr__(self) -> str:
         a = self.architecture
         what = f"{a.components} of {a.dim} components" if a.components else f"{a.dim}"
         return f"Autoencoder({what} -> {a.hidden} {a.activation} -> {a.width}, predicts {a.prediction})"
+
+    def _repr_html_(self) -> str:
+        a, norms = (
+            self.architecture,
+            {f"|{name}|": float(np.linalg.norm(M)) for name, M in self.weights.arrays().items()},
+        )
+        inputs = f"{a.components} of {a.dim} principal components" if a.components else f"{a.dim} variables"
+        what = {"inputs": inputs, "hidden units": f"{a.hidden}, {a.h.title}", "weights": a.tying}
+        return html.card("Autoencoder", {**what, "predicts": a.prediction, "skip": a.skip, **norms})
+
+    def plot(self, x: ArrayLike | None = None) -> Figure:
+        """Draw the network: in the plane its units' kinks and its output, on images its strongest units.
+
+        A kink is the line ``w_k . x + b_k = 0`` beyond which a hidden unit is active; its strength is ``|w_k| |a_k|``.
+        Beside images, and for other data, stand the singular values of ``W``, ``A`` and ``A W``, and the cosines of
+        each ``w_k`` with its ``a_k``.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, width), optional
+            Inputs of the network, such as ``x_t``, to be drawn beneath; they also say how far to look.
+        """
+        from undiffuse.networks.portrait import Portrait, draw
+
+        states = None if x is None else as_samples(x, self.architecture.width, "x")
+        return draw(Portrait.of(self.weights.arrays()), self, states, self.axes)
 
     def __call__(self, x: NDArray[np.floating]) -> Floats:
         """Output ``r(x)``, shape ``(n, dim)``; computed in float32."""

@@ -7,6 +7,18 @@ from importlib import import_module
 from typing import Any
 
 
+def later(module: str, name: str) -> Callable[..., Any]:
+    """Return a function of one of the package's modules that is loaded when it is first called.
+
+    For what a class low in the package shows of itself: drawing stands above it and is slow to load.
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(import_module(f"undiffuse.{module}"), name)(*args, **kwargs)
+
+    return call
+
+
 def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
     """``__getattr__`` and ``__all__`` of a package whose public names live in modules that are slow to load.
 

@@ -1,4 +1,4 @@
-"""Progress on standard error: a live bar on a terminal, otherwise a plain line every ten seconds."""
+"""Progress: a live bar on a terminal and in a notebook, otherwise a plain line on standard error every ten seconds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from html import escape
+from typing import Any, Protocol
 
 _LOG_EVERY = 10.0  # seconds between lines where there is no terminal
+_DRAWN_EVERY = 0.2  # seconds between drawings in a notebook
 
 
 class Update(Protocol):
@@ -49,7 +51,8 @@ def counter(update: OnProgress, total: int, per: int = 1) -> Callable[..., None]
 @contextmanager
 def progress(label: str, unit: str) -> Iterator[Update]:
     """Show how far ``label`` is, counted in ``unit``, with the time left, until the block ends."""
-    with _bar(label, unit) if sys.stderr.isatty() else _lines(label, unit) as update:
+    how = notebook_bar if in_notebook() else _bar if sys.stderr.isatty() else _lines
+    with how(label, unit) as update:
         yield update
 
 
@@ -98,3 +101,53 @@ def _lines(label: str, unit: str) -> Iterator[Update]:
 
     yield update
     print(f"{label}: done in {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
+
+
+# -- in a notebook -----------------------------------------------------------------------------------------------------
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook, so that what is displayed is a page."""
+    shell = sys.modules.get("IPython")  # a kernel has loaded it; nothing else makes us wait for it
+    running = None if shell is None else shell.get_ipython()
+    return getattr(running, "kernel", None) is not None
+
+
+@contextmanager
+def notebook_bar(label: str, unit: str) -> Iterator[Update]:
+    """Show a bar in the output of the cell, with the time left, until the block ends; a line is what stays."""
+    from IPython.display import display
+
+    start = last = time.monotonic()
+    seen = (0, 0)
+    handle: Any = display(_shown(label, unit, seen, 0.0), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+
+    def update(done: int, total: int) -> None:
+        nonlocal last, seen
+        seen, now = (done, total), time.monotonic()
+        if now - last >= _DRAWN_EVERY:
+            last = now
+            handle.update(_shown(label, unit, seen, now - start), raw=True)
+
+    how = "stopped after"
+    try:
+        yield update
+        how = "done in"
+    finally:
+        done, total = seen
+        count = f", {done} of {total} {unit}" if total else ""
+        handle.update(_both(f"{label}: {how} {duration(time.monotonic() - start)}{count}"), raw=True)
+
+
+def _shown(label: str, unit: str, seen: tuple[int, int], seconds: float) -> dict[str, str]:
+    done, total = seen
+    if not total:
+        return _both(f"{label} ...")
+    left = f", {duration(seconds * (total - done) / done)} left" if done else ""
+    words = f"{label}: {done} of {total} {unit}, {duration(seconds)}{left}"
+    return _both(words, f'<progress value="{done}" max="{total}" style="width:16em"></progress> ')
+
+
+def _both(words: str, before: str = "") -> dict[str, str]:
+    """The same as HTML and as text, for what shows no HTML."""
+    return {"text/html": f"<div>{before}{escape(words)}</div>", "text/plain": words}

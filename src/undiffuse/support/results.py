@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+
+from undiffuse.support import html
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,20 @@ class Result:
         """Return everything by name, in plain Python types: what ``--json`` prints."""
         values = ((item, getattr(self, item.name)) for item in fields(self) if item.name not in self._hidden)
         return {item.name: plain(value) for item, value in values if not (value is None and item.default is None)}
+
+    def drawn(self) -> Mapping[str, html.Picture]:
+        """Return the figures of the study by name, as its module's ``figures`` draws them; none where there is none."""
+        study = sys.modules[type(self).__module__]
+        if getattr(study, "Result", None) is not type(self) or not hasattr(study, "figures"):
+            return {}
+        figures: Mapping[str, html.Picture] = study.figures(self)
+        return figures
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: all that ``--json`` prints, as tables, and the figures of the study."""
+        title = (type(self).__doc__ or type(self).__name__).splitlines()[0]
+        figures = (html.picture(figure, name) for name, figure in self.drawn().items())
+        return html.card(title, {}, html.record(self.as_dict()), *figures)
 
 
 def plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from undiffuse.support import html
 from undiffuse.support.errors import UserError, shown, unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -17,6 +18,10 @@ class Section(BaseModel):
     """Frozen settings; an unknown key is an error, and so is a value of another type, ``5.0`` or ``true`` for 5."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every setting, section by section."""
+        return html.card(type(self).__name__, {}, html.record(self.model_dump(mode="json", exclude_none=True)))
 
 
 def first_mistake(error: ValidationError, sections: Mapping[str, type[BaseModel]], path: str = "") -> str:

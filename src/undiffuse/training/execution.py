@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from undiffuse.runs.config import Config
 from undiffuse.support.backend import LOCAL, Backend, processes
 from undiffuse.support.errors import UserError, one_of, require
-from undiffuse.support.progress import OnProgress, silent
+from undiffuse.support.progress import OnProgress, in_notebook, notebook_bar, silent
 from undiffuse.training import engines
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Execution:
         Seconds between saves of a block that is not finished, in a run folder.
     on_progress : callable
         Called with the number of passes over the data made and their total number.
+    notebook_bar : bool
+        Whether :func:`undiffuse.fit` shows a bar in a notebook, where no ``on_progress`` is given.
     backend : Backend
         Processes of this machine, or Dask workers; these train run folders, which they must reach by the same path.
     scratch : path, optional
@@ -54,11 +57,21 @@ class Execution:
     scratch: Path | None = None
     on_plan: Callable[[Plan], None] | None = None
     costs: Sequence[PassCost] = ()
+    notebook_bar: bool = True
 
     def __post_init__(self) -> None:
         require(self.workers is None or self.workers >= 1, f"workers = {self.workers}: wanted at least 1")
         one_of("device", self.device, DEVICES)
         require(self.scratch is None or self.scratch.is_dir(), f"there is no folder {str(self.scratch)!r} for scratch")
+
+    @contextmanager
+    def shown(self, label: str) -> Iterator[Execution]:
+        """The same, with a bar in a notebook until the block ends, if none is shown otherwise."""
+        if self.on_progress is not silent or not self.notebook_bar or not in_notebook():
+            yield self
+            return
+        with notebook_bar(label, "passes") as update:
+            yield replace(self, on_progress=update)
 
     def resolve(self, config: Config, dim: int) -> tuple[str, str]:
         """Return the device and the engine to train on.
