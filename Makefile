@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-full test-faults lint format bench clean
+.PHONY: demo test test-full test-faults lint format bench docs figures clean
 
 demo: $(VENV)/.installed  ## the 2-pi spiral at full thesis size, then zeros and ones of MNIST, each with its report
 	$(BIN)/undiffuse run spiral-2pi --out demo/spiral-2pi $(if $(wildcard demo/spiral-2pi/manifest.json),--overwrite)
@@ -32,8 +32,14 @@ bench: $(VENV)/.developer  ## training and sampling beside their floors, then tr
 	$(BIN)/python benchmarks/floors.py
 	$(BIN)/python benchmarks/spiral_training.py
 
+docs: $(VENV)/.docs  ## the documentation as a site in build/docs; a warning is an error
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs build/docs
+
+figures: $(VENV)/.developer  ## the pictures of the gallery that take minutes, by the commands on its page
+	$(BIN)/python tools/gallery.py
+
 clean:
-	rm -rf $(VENV) demo runs build dist
+	rm -rf $(VENV) demo runs pictures build dist docs/_reference docs/notebooks
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,6 +49,10 @@ $(VENV)/bin/python:
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable .
 	touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[docs]'
+	touch $@ $(VENV)/.installed
 
 $(VENV)/.developer: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[dev]'

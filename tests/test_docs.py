@@ -44,6 +44,60 @@ def test_commands_on_the_pages_exist():
             assert command in app, f"{page.name}: undiffuse {command}"
 
 
+def test_the_site_builds_without_a_warning(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-b",
+        "html",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-d",
+        tmp_path / "trees",
+        "docs",
+    ]
+    job = subprocess.run([*command, tmp_path / "site"], cwd=ROOT, capture_output=True, text=True)
+    assert job.returncode == 0, job.stderr
+    assert "NoiseSchedule" in (tmp_path / "site/reference.html").read_text(encoding="utf-8")
+
+
+def test_every_page_is_in_the_contents():
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert name == "index.md" or f"]({name})" in index, name
+
+
+def test_every_picture_is_in_the_gallery():
+    gallery = (ROOT / "docs/gallery.md").read_text(encoding="utf-8")
+    for picture in (ROOT / "docs/images").iterdir():
+        assert f"](images/{picture.name})" in gallery, picture.name
+
+
+def test_every_public_name_is_in_the_reference():
+    import undiffuse
+
+    reference = (ROOT / "docs/reference.md").read_text(encoding="utf-8").split()
+    modules = {"config", "datasets", "physics"}
+    assert {*undiffuse.__all__} - modules - {*reference} == set()
+
+
+def test_the_gallery_leaves_out_runs_that_are_there(tmp_path):
+    sys.path.insert(0, str(ROOT / "tools"))
+    from gallery import PAGE, entries, without_runs_that_are_there
+
+    found = {entry.name: entry for entry in entries(PAGE.read_text(encoding="utf-8"))}
+    assert found["Digits at full size"].long
+    assert not found["Spirals"].long
+    (tmp_path / "runs/spiral-2pi-best").mkdir(parents=True)
+    (tmp_path / "runs/spiral-2pi-best/manifest.json").touch()
+    left = without_runs_that_are_there(found["Spirals"].commands, tmp_path)
+    assert "run spiral-2pi-best" not in left
+    assert "run spiral-3pi-best" in left
+
+
 def test_both_readmes_show_the_same_commands_pages_and_numbers():
     pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.es.md")]
     # A command ends where what is said of it begins, after two blanks or more.

@@ -1,7 +1,7 @@
 """Calls on the workers of a Dask cluster: one started on this machine, or one that runs already.
 
 ``distributed`` is loaded when an executor is made. What crosses the wire is pickled, so a scheduler is as trusted as a
-shell: see ``SECURITY.md``.
+shell: see ``docs/SECURITY.md``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,72 @@
+"""Sphinx: `make docs`. Pages are the Markdown files beside this one, in the order of index.md."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import undiffuse
+
+HERE = Path(__file__).parent
+NOTEBOOKS = HERE.parent / "notebooks"
+
+project = "undiffuse"
+author = "the undiffuse maintainers"
+release = undiffuse.__version__
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+
+html_theme = "furo"
+html_title = "undiffuse"
+html_static_path: list[str] = []
+
+nb_execution_mode = "off"  # the tests execute them
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+
+autosummary_generate = True
+autosummary_imported_members = False
+autodoc_typehints = "none"  # the sections of a docstring say types in words, with shapes
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "inherited-members": False, "show-inheritance": True}
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+python_use_unqualified_type_names = True
+intersphinx_mapping: dict[str, Any] = {}  # nothing is fetched: the site builds without a network
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+
+def contents_of_index(app: Any, docname: str, source: list[str]) -> None:
+    """Give index.md a table of contents for each of its headings, from the links below it.
+
+    The page stays a list of links that reads as well where the files are kept.
+    """
+    if docname != "index":
+        return
+    parts = re.split(r"^## (.+)$", source[0], flags=re.MULTILINE)
+    for caption, text in zip(parts[1::2], parts[2::2], strict=True):
+        pages = [link.removesuffix(".md").removesuffix(".ipynb") for link in re.findall(r"\]\(([^)#]+)\)", text)]
+        own = [page.replace("../notebooks", "notebooks") for page in pages if not page.startswith("http")]
+        source[0] += "\n```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(own) + "\n```\n"
+    source[0] = source[0].replace("](../notebooks/", "](notebooks/")
+
+
+def take_notebooks(app: Any) -> None:
+    """Copy the notebooks below this folder, where Sphinx looks for pages."""
+    if NOTEBOOKS.is_dir():
+        shutil.copytree(NOTEBOOKS, HERE / "notebooks", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("builder-inited", take_notebooks)
+    app.connect("source-read", contents_of_index)
