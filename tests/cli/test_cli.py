@@ -227,3 +227,9 @@ def test_bad_start_is_a_warning_on_standard_error(capsys, tmp_path, tiny_file):
     )
     assert answer_ == 0
     assert "undiffuse: warning: alpha_bar(T) = " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\r", "\x1b[2J", "\x85", "\u2028"])
+def test_a_name_that_would_break_the_line_or_act_on_the_terminal_is_escaped(capsys, name):
+    said = complaint(capsys, "lab", "curie-weiss", "--out", name, lines=1)
+    assert name.encode("unicode_escape").decode() in said

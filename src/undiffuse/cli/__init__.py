@@ -117,10 +117,14 @@ def _nobody_reads() -> bool:
 
 
 def _complain(message: str, code: int) -> int:
-    one_line = message.replace("\n", "\\n")  # as in the name of a file
-    print(f"undiffuse: {one_line}", file=sys.stderr)  # noqa: T201
+    print(f"undiffuse: {_on_one_line(message)}", file=sys.stderr)  # noqa: T201
     return code
 
 
+def _on_one_line(message: str) -> str:
+    r"""Escape what would break the line or act on a terminal, such as ``\r`` in the name of a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+
+
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"undiffuse: warning: {message}", file=sys.stderr)  # noqa: T201
+    print(f"undiffuse: warning: {_on_one_line(str(message))}", file=sys.stderr)  # noqa: T201
