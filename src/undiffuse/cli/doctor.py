@@ -22,7 +22,10 @@ def doctor(settings: examination.Settings = examination.Settings(), *, json: Jso
         ["instructions", f"{found.processor}: {_instructions(found)}"],
         ["bfloat16", "products of training are in bfloat16 where a recipe allows it" if found.bfloat16 else "no"],
         *(["threads", f"{' '.join(filter(None, (b.name, b.version)))}: {b.threads} ({b.file})"] for b in found.blas),
-        ["torch", f"built for {found.torch_build}; {_gpus(found) or 'no GPU'}"],
+        [
+            "torch",
+            f"built for {found.torch_build}; {_gpus(found) or 'no GPU'}" if found.torch_build else "not installed",
+        ],
         *(["disk", f"{in_bytes(disk.free)} free for {what} in {disk.folder}"] for what, disk in found.disks.items()),
         *(
             [f"extra {e.extra}", f"{e.library} {e.version}" if e.version else f"{e.library} is missing: {e.install}"]

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.support.errors import require
+from undiffuse.support.with_torch import torch
 
 Scheduler = TypeVar("Scheduler")
 Setting = int | float | str | bool | list[float]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import torch
 
 from undiffuse.formats.arrays import BankArrays
 from undiffuse.networks.bank import Bank
+from undiffuse.support.with_torch import torch
 
 
 def to_bytes(bank: Bank, arrays: BankArrays) -> bytes:

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from undiffuse.datasets import Images
 from undiffuse.support.arrays import Floats
@@ -24,6 +22,7 @@ from undiffuse.support.errors import require
 from undiffuse.support.files import from_bytes, to_bytes
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.support.threads import one_torch_thread
+from undiffuse.support.with_torch import torch
 
 FEATURES = 64
 CONFIDENT = 0.9  # share of the vote: a softmax probability
@@ -47,7 +46,7 @@ class Classifier:
         Share of its held-out images that are classified correctly.
     """
 
-    network: nn.Sequential
+    network: torch.nn.Sequential
     labels: NDArray[np.int64]
     shape: tuple[int, int]
     low: float
@@ -79,7 +78,7 @@ class Classifier:
             torch.manual_seed(int(rng.integers(2**31)))
             classifier = Classifier(_network(train.shape, len(labels)), labels, train.shape, train.low, train.high, 0.0)
             x = classifier._pixels(train.x)
-            y = nn.functional.one_hot(torch.from_numpy(np.searchsorted(labels, train.labels))).float()
+            y = torch.nn.functional.one_hot(torch.from_numpy(np.searchsorted(labels, train.labels))).float()
             steps = epochs * max(1, len(x) // 100)
             adam = torch.optim.AdamW(classifier.network.parameters(), lr=2e-3)
             decay = torch.optim.lr_scheduler.OneCycleLR(adam, 4e-3, total_steps=steps)
@@ -87,7 +86,7 @@ class Classifier:
                 rows = torch.from_numpy(rng.integers(0, len(x), (2, 100)))
                 images, votes = _mix(x[rows], y[rows], rng) if strict else (x[rows[0]], y[rows[0]])
                 adam.zero_grad()
-                nn.functional.cross_entropy(classifier.network(images), votes).backward()  # type: ignore[no-untyped-call]
+                torch.nn.functional.cross_entropy(classifier.network(images), votes).backward()  # type: ignore[no-untyped-call]
                 adam.step()
                 decay.step()
         classifier.network.eval()
@@ -100,7 +99,7 @@ class Classifier:
 
     def probabilities(self, x: Floats) -> Floats:
         """Share of the vote (softmax probability) of each class, shape ``(n, classes)``."""
-        return self._run(nn.Sequential(self.network, nn.Softmax(dim=1)), x)
+        return self._run(torch.nn.Sequential(self.network, torch.nn.Softmax(dim=1)), x)
 
     def predict(self, x: Floats) -> NDArray[np.int64]:
         """Label of the class with the largest vote, shape ``(n,)``."""
@@ -130,7 +129,7 @@ class Classifier:
         scaled = (np.asarray(x) - self.low) / (self.high - self.low)
         return torch.from_numpy(np.clip(scaled, 0, 1).astype(np.float32).reshape(-1, 1, *self.shape))
 
-    def _run(self, network: nn.Module, x: Floats) -> Floats:
+    def _run(self, network: torch.nn.Module, x: Floats) -> Floats:
         pixels = self._pixels(x)
         with torch.no_grad(), one_torch_thread():
             parts = [network(part).numpy() for part in torch.split(pixels, _BATCH)]
@@ -175,17 +174,17 @@ class Classifiers:
         return out | {f"share_of_{label}": float(np.mean(predicted == k)) for k, label in enumerate(self.strict.labels)}
 
 
-def _network(shape: tuple[int, int], classes: int) -> nn.Sequential:
+def _network(shape: tuple[int, int], classes: int) -> torch.nn.Sequential:
     size = (-(-shape[0] // 4)) * (-(-shape[1] // 4))
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 5, stride=2, padding=2),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(32 * size, FEATURES),
-        nn.ReLU(),
-        nn.Linear(FEATURES, classes),
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(1, 16, 5, stride=2, padding=2),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(16, 32, 3, stride=2, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(32 * size, FEATURES),
+        torch.nn.ReLU(),
+        torch.nn.Linear(FEATURES, classes),
     )
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from undiffuse.networks.activations import Activation
 from undiffuse.support.arrays import Float32
+from undiffuse.support.with_torch import torch
 
 
 class TorchAutoencoder(torch.nn.Module):

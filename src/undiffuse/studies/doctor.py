@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from cyclopts import Parameter
@@ -25,7 +26,7 @@ from undiffuse.support.threads import cores
 LIBRARIES = ("numpy", "scipy", "numba", "torch", "scikit-learn", "matplotlib", "rich", "cyclopts")
 LITTLE_MEMORY = 2_000_000_000  # bytes; a spiral takes 400 MB, digits 1.8 GB with two workers
 LITTLE_DISK = 2_000_000_000  # bytes; the weights of a laptop run on digits are 1.4 GB
-_DEVELOPERS = "dev"  # extra that users have no need of
+_DEVELOPERS = {"dev", "docs"}  # extras that users have no need of
 # As Linux names them, from narrow to wide.
 _INSTRUCTIONS = {
     "asimd": "NEON",
@@ -128,8 +129,8 @@ class Result(results.Result):
         Instruction sets that matter here; None where the system does not say which there are.
     bfloat16 : bool
         Whether the processor multiplies matrices in bfloat16 faster than in float32, which training then does.
-    torch_build : str
-        "cpu", or the version of CUDA or ROCm that torch was built for.
+    torch_build : str, optional
+        "cpu", or the version of CUDA or ROCm that torch was built for; None if torch is not installed.
     gpus : tuple of Gpu
     disks : dict of Disk
         ``runs`` and ``temporary``.
@@ -151,7 +152,7 @@ class Result(results.Result):
     blas: tuple[Blas, ...]
     instructions: tuple[str, ...] | None
     bfloat16: bool
-    torch_build: str
+    torch_build: str | None
     gpus: tuple[Gpu, ...]
     disks: Mapping[str, Disk]
     warnings: tuple[str, ...] = ()
@@ -175,7 +176,7 @@ def run(settings: Settings = Settings(), on_progress: OnProgress = silent) -> Re
         python=platform.python_version(),
         system=platform.platform(),
         processor=_processor(),
-        versions={name: version(name) for name in ("undiffuse", *LIBRARIES)},
+        versions={name: found for name in ("undiffuse", *LIBRARIES) if (found := _version(name))},
         extras=tuple(extras(requires("undiffuse") or ())),
         cores=machine.granted_cores(),
         cores_of_machine=os.cpu_count() or 1,
@@ -201,13 +202,16 @@ def extras(requirements: Iterable[str]) -> list[Extra]:
     found = []
     for match in filter(None, map(_EXTRA.match, requirements)):
         library, extra = match.groups()
-        if extra != _DEVELOPERS:
-            try:
-                installed: str | None = version(library)
-            except PackageNotFoundError:
-                installed = None
-            found.append(Extra(library, extra, installed, f"pip install 'undiffuse[{extra}]'"))
+        if extra not in _DEVELOPERS:
+            found.append(Extra(library, extra, _version(library), f"pip install 'undiffuse[{extra}]'"))
     return found
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def troubles(found: Result, environment: Mapping[str, str]) -> list[str]:
@@ -241,31 +245,40 @@ def troubles(found: Result, environment: Mapping[str, str]) -> list[str]:
             said.append(f"{in_bytes(disk.free)} free in {disk.folder}: {helps}")
     if found.instructions is not None and found.processor == "x86_64" and "AVX2" not in found.instructions:
         said.append("no AVX2: kernels fall back to narrower instructions, and spirals take several times as long")
-    if found.torch_build != "cpu" and not found.gpus:
+    if found.torch_build not in (None, "cpu") and not found.gpus:
         said.append(f"torch is built for a GPU ({found.torch_build}) and sees none; all work is done by the processor")
     if any(environment.get(name) == "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")) and found.cores > 1:
         said.append("OMP_NUM_THREADS or MKL_NUM_THREADS is 1: classifiers and distances use one core")
     return said
 
 
-def _loaded_libraries() -> tuple[tuple[Blas, ...], str, tuple[Gpu, ...]]:
+def _loaded_libraries() -> tuple[tuple[Blas, ...], str | None, tuple[Gpu, ...]]:
     """Libraries of linear algebra, with those that scipy and torch bring along, torch's build, and its GPUs."""
     import scipy.linalg  # noqa: F401  loaded for what it brings along
-    import torch
     from threadpoolctl import threadpool_info
 
+    build, gpus = _torch()
     # Which libraries, not where: two of the same name and version are one.
     pools = {
         (pool["internal_api"], pool["version"] or "", Path(pool["filepath"]).name, pool["num_threads"])
         for pool in threadpool_info()
     }
+    return tuple(Blas(*each) for each in sorted(pools)), build, gpus
+
+
+def _torch() -> tuple[str | None, tuple[Gpu, ...]]:
+    """What torch was built for, if it is installed, and the GPUs it sees."""
+    if find_spec("torch") is None:
+        return None, ()
+    import torch
+
     gpus = []
     if torch.cuda.is_available():
         for i in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(i)
             gpus.append(Gpu(properties.name, properties.total_memory, torch.cuda.is_bf16_supported()))
     build = torch.version.cuda or torch.version.hip
-    return tuple(Blas(*each) for each in sorted(pools)), f"CUDA {build}" if build else "cpu", tuple(gpus)
+    return f"CUDA {build}" if build else "cpu", tuple(gpus)
 
 
 def _instructions() -> tuple[str, ...] | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -94,6 +95,8 @@ class Execution:
         elif device == "cuda" and not self.backend.elsewhere and not _has_gpu():
             raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
         engine = "+".join(sorted(chosen(device)))
+        if not all(map(engines.is_kernel, engine.split("+"))) and not self.backend.elsewhere:
+            from undiffuse.support import with_torch  # noqa: F401  its absence is said before anything is written
         if config.training.precision == "bfloat16" and engine == engines.KERNEL:
             raise UserError(
                 "training.precision = 'bfloat16' is of matrix products, and networks as small as these are trained by "
@@ -111,6 +114,8 @@ class Execution:
 
 
 def _has_gpu() -> bool:
+    if find_spec("torch") is None:
+        return False
     import torch
 
     return torch.cuda.is_available()
