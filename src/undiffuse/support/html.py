@@ -136,6 +136,8 @@ def text(value: Any) -> str:
         numbers = [each for each in value if isinstance(each, (int, float)) and not isinstance(each, bool)]
         if len(numbers) == len(value) > _LISTED:
             return f"{len(numbers)} numbers, {text(min(numbers))} to {text(max(numbers))}"
+        if len(value) > _LISTED and all(isinstance(each, (list, tuple)) for each in value):
+            return f"{len(value)} lists"
         return _short(", ".join(map(text, value)))
     return _short(str(value))
 
