@@ -60,7 +60,7 @@ def test_a_notebook_runs_from_top_to_bottom_at_small_size(path, tmp_path, monkey
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
     book = nbformat.read(path, as_version=4)
-    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(book, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output for output in shown if "image/png" in output.get("data", {})] != []
     assert [*tmp_path.iterdir()] == []
