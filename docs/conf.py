@@ -50,14 +50,14 @@ def contents_of_index(app: Any, docname: str, source: list[str]) -> None:
 
     The page stays a list of links that reads as well where the files are kept.
     """
+    source[0] = source[0].replace("](../notebooks/", "](notebooks/")  # where take_notebooks puts them
     if docname != "index":
         return
     parts = re.split(r"^## (.+)$", source[0], flags=re.MULTILINE)
     for caption, text in zip(parts[1::2], parts[2::2], strict=True):
         pages = [link.removesuffix(".md").removesuffix(".ipynb") for link in re.findall(r"\]\(([^)#]+)\)", text)]
-        own = [page.replace("../notebooks", "notebooks") for page in pages if not page.startswith("http")]
+        own = [page for page in pages if not page.startswith("http")]
         source[0] += "\n```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(own) + "\n```\n"
-    source[0] = source[0].replace("](../notebooks/", "](notebooks/")
 
 
 def take_notebooks(app: Any) -> None:

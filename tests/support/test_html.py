@@ -4,10 +4,13 @@ import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import undiffuse as ud
+from undiffuse.metrics import Comparison
 from undiffuse.support import html
 from undiffuse.support.results import Result
 
@@ -85,6 +88,13 @@ def test_a_result_shows_every_number_that_json_prints():
     for number in ("1.25", "0.5", "17", "-3", "23", "8.75"):
         assert number in read.said
     assert "first one" in read.said
+
+
+def test_a_bound_and_a_comparison_show_their_numbers():
+    bound = ud.Bound(prior=0.125, per_t=np.array([0.5, 0.25]), decoder=1.0, stderr=0.0625, kind="gaussian", dim=2)
+    assert {"1.875", "0.0625", "gaussian"} <= set(Reader(bound._repr_html_()).said)
+    compared = Comparison.of(np.array([0.30, 0.34]), floors=np.array([0.20, 0.20]))
+    assert {"0.32", "0.2", "1.6"} <= set(Reader(compared._repr_html_()).said)
 
 
 def test_a_long_list_is_told_by_its_length_and_range():

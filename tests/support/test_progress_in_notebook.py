@@ -28,7 +28,7 @@ def outputs():
     cells = [FIT.format(more=""), FIT.format(more=", notebook_bar=False"), STOPPED]
     cells += ["model", "model.schedule.plot()"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(book, allow_errors=True, timeout=60).execute()
+    NotebookClient(book, allow_errors=True, timeout=600).execute()
     return [cell.outputs for cell in book.cells]
 
 

@@ -12,6 +12,7 @@ from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.objective import bound_weight
 from undiffuse.diffusion.reverse import Frame
 from undiffuse.diffusion.samplers import VARIANCES, Variance
+from undiffuse.support import html
 from undiffuse.support.arrays import Floats, as_samples
 from undiffuse.support.errors import one_of, require
 from undiffuse.support.stats import stderr
@@ -69,6 +70,9 @@ class Bound:
     def bits_per_dim(self) -> float:
         """The bound, in bits per variable; 8-bit images coded pixel by pixel, without any model, take 8."""
         return self.bits / self.dim
+
+    def _repr_html_(self) -> str:
+        return html.described(self)
 
     def as_dict(self) -> dict[str, float | str | list[float]]:
         """Return everything by name; ``per_t`` starts at t = 2."""

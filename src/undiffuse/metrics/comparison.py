@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from undiffuse.support import html
 from undiffuse.support.arrays import Floats
 from undiffuse.support.stats import stderr
 
@@ -66,6 +67,9 @@ class Comparison:
             ratio_stderr=spread,
             baselines=baselines or {},
         )
+
+    def _repr_html_(self) -> str:
+        return html.described(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers by name."""

@@ -54,6 +54,7 @@ from undiffuse.physics.curves import potential_curve
 from undiffuse.physics.empirical import EmpiricalCurves, over_spread_and_stderr
 from undiffuse.physics.predictions import Prediction, mixture_instability, predictions
 from undiffuse.physics.resampling import Resampling
+from undiffuse.support import html
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
 from undiffuse.support.stats import PrincipalAxes, mean_and_stderr, stderr
@@ -203,6 +204,9 @@ class CriticalTimes:
             apart = np.nansum(np.array([time.stderr_interpolation, their.stderr_starts]) ** 2)
             out[name] = (time.tau / their.tau - 1, float(np.sqrt(ratio**2 + apart / their.tau**2)))
         return out
+
+    def _repr_html_(self) -> str:
+        return html.described(self)
 
     def as_dict(self) -> dict[str, object]:
         """Return everything by name."""

@@ -55,7 +55,7 @@ def cross_fit(z: Floats, config: Config, folds: int, seed: int) -> Diffusion:
         with warnings.catch_warnings():
             # The error on that one row says nothing; whether a network is worth anything is found below.
             warnings.filterwarnings("ignore", r"(mean )?held-out xi-error")
-            models.append(fit(both, own, held_out=1 / len(both), execution=Execution(workers=1)))
+            models.append(fit(both, own, held_out=1 / len(both), execution=Execution(workers=1, notebook_bar=False)))
     times = config.forward().schedule.times.tolist()
     judged = np.array([sum(_judge(m, z[fold == k], t, (seed, k)) for k, m in enumerate(models)) for t in times])
     along, network, before, numbers = judged.T

@@ -27,6 +27,14 @@ class Picture(Protocol):
     def _repr_png_(self) -> bytes: ...
 
 
+class Described(Protocol):
+    """What tells everything of itself by name."""
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """Return everything by name, in plain Python types."""
+        ...
+
+
 def card(title: str, facts: Mapping[str, object], *parts: str) -> str:
     """Box with a title, a table of named facts, and further parts in HTML."""
     inside = "".join([f"<div><b>{escape(title)}</b></div>", table((), [*facts.items()]) if facts else "", *parts])
@@ -68,6 +76,12 @@ def picture(figure: Picture, what: str) -> str:
     source = f"data:image/png;base64,{b64encode(figure._repr_png_()).decode('ascii')}"
     style = "max-width:100%;background:#fff;border-radius:4px;display:block;margin:.4em 0"
     return f'<img src="{source}" alt="{escape(what)}" style="{style}">'
+
+
+def described(thing: Described, *parts: str) -> str:
+    """Show what an object's ``as_dict`` holds under the first line of its class's documentation, and further parts."""
+    title = (type(thing).__doc__ or type(thing).__name__).splitlines()[0]
+    return card(title, {}, record(thing.as_dict()), *parts)
 
 
 def record(values: Mapping[str, Any]) -> str:
@@ -136,6 +150,8 @@ def text(value: Any) -> str:
         numbers = [each for each in value if isinstance(each, (int, float)) and not isinstance(each, bool)]
         if len(numbers) == len(value) > _LISTED:
             return f"{len(numbers)} numbers, {text(min(numbers))} to {text(max(numbers))}"
+        if len(value) > _LISTED and all(isinstance(each, (list, tuple)) for each in value):
+            return f"{len(value)} lists"
         return _short(", ".join(map(text, value)))
     return _short(str(value))
 

@@ -38,9 +38,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: all that ``--json`` prints, as tables, and the figures of the study."""
-        title = (type(self).__doc__ or type(self).__name__).splitlines()[0]
-        figures = (html.picture(figure, name) for name, figure in self.drawn().items())
-        return html.card(title, {}, html.record(self.as_dict()), *figures)
+        return html.described(self, *(html.picture(figure, name) for name, figure in self.drawn().items()))
 
 
 def plain(value: Any) -> Any:
