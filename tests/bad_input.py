@@ -133,6 +133,10 @@ COMMANDS = {
     ("linear", "spiral.toml", "-n", "50"): ["-n", "--components", "--seed", "--out"],
     ("physics", "langevin", "--walkers", "100"): ["--walkers", "--seed", "--out"],
     ("physics", "curie-weiss", "--walkers", "3"): ["--spins", "--beta", "--field", "--points", "--seed"],
+    ("physics", "cascade", "spiral.toml", "--components", "2", "--hidden", "8", "--points", "4", "--passes", "1",
+     "--seeds", "2", "--workers", "1"): [
+        "--components", "--hidden", "--points", "--passes", "--batch", "--seeds", "--seed", "--set", "--out",
+    ],
     ("physics", "critical-times", "spiral.toml", "-n", "50", "--points", "8"): ["-n", "--points", "--seed"],
     ("perceptron", "--orders", "0", "--digits", "0", "1"): ["--max-passes", "--seed", "--figure", "--data"],
 }  # fmt: skip

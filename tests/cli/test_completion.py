@@ -71,7 +71,7 @@ def test_bash_completes_commands_presets_files_and_samplers(capsys, tmp_path):
         "spiral-3pi spiral-3pi-best",
         "mine.csv",
         "ddim dpmpp-2m",
-        "curie-weiss langevin critical-times",
+        "curie-weiss langevin cascade critical-times",
     ]
 
 
@@ -82,7 +82,7 @@ def test_bash_completes_commands_presets_files_and_samplers(capsys, tmp_path):
         ("memo", {"memorise"}),
         ("run spiral-3", {"spiral-3pi", "spiral-3pi-best"}),
         ("sample x --sampler d", {"ddim", "dpmpp-2m"}),
-        ("physics c", {"curie-weiss", "critical-times"}),
+        ("physics c", {"curie-weiss", "cascade", "critical-times"}),
     ],
 )
 def test_fish_completes_commands_presets_and_samplers(capsys, tmp_path, line, wanted):

@@ -99,7 +99,7 @@ def test_analyse_writes_tables_figures_and_a_page(which, request, tmp_path, caps
     assert times == sorted(set(times))
     assert {"index.html", "summary.json", "spectra.csv", "critical_times.png"} <= {p.name for p in out.iterdir()}
     page = (out / "index.html").read_text()
-    assert page.count("<img") == 6
+    assert page.count("<img") == 7
     assert found["page"] == str(out / "index.html")
     assert all(set(change) == {"t", "tau", "share", "p_value"} for change in found["changes"].values())
     assert "uturn_step_error" in found  # null here: so few times that every step is walked
@@ -136,6 +136,12 @@ def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, ca
         (["physics", "critical-times", "spiral-2pi", "--points", "3"], "wanted at least 8 times"),
         (["physics", "critical-times", "spiral-2pi", "-n", "0"], "wanted at least 50 samples"),
         (["physics", "critical-times", "mnist-01", "--data", "nowhere"], "nowhere"),
+        (["physics", "cascade", "spiral-2pi", "--components", "3"], "the data have 2 variables"),
+        (["physics", "cascade", "curie-weis"], "did you mean 'curie-weiss'"),
+        (["physics", "cascade", "curie-weiss", "--seeds", "1"], "wanted at least 2, for errors over trainings"),
+        (["physics", "cascade", "curie-weiss", "--points", "3"], "points = 3: wanted at least 4"),
+        (["physics", "cascade", "curie-weiss", "--set=data.n=6"], "wanted fewer than the 6 training samples"),
+        (["physics", "cascade", "spiral-2pi", "--components", "2", "--batch", "90000"], "training samples"),
         (["linear", "spiral-2pi", "--components", "0"], "components = 0: wanted at least 1"),
         (["analyse", "nowhere"], "nowhere"),
     ],

@@ -7,6 +7,7 @@ import pytest
 
 from undiffuse.studies import (
     analyse,
+    cascade,
     critical_times,
     curie_weiss,
     evaluate,
@@ -50,6 +51,10 @@ JOBS = {
     "critical-times": lambda run, spiral, out: (
         critical_times,
         critical_times.Settings(str(spiral), n=60, points=8),
+    ),
+    "cascade": lambda run, spiral, out: (
+        cascade,
+        cascade.Settings(str(spiral), components=2, hidden=8, points=4, passes=1, seeds=2, workers=1),
     ),
     "curie-weiss": lambda run, spiral, out: (curie_weiss, curie_weiss.Settings(spins=(60,), walkers=100, points=2)),
     "langevin": lambda run, spiral, out: (langevin, langevin.Settings(walkers=100)),

@@ -30,11 +30,11 @@ def fresh(rng, architecture, times=1):
     return [TrainingState.fresh(w.copy(), architecture) for w in starts]
 
 
-def autograd_pass(weights, architecture, x, y, batch, rates, weight):
+def autograd_pass(weights, architecture, x, y, batch, rates, weight, optimiser=torch.optim.Adam):
     """The same pass, written the plain way."""
     p = {name: torch.tensor(a, requires_grad=True) for name, a in weights.arrays().items()}
     tied = architecture.tying != "untied"
-    adam = torch.optim.Adam([v for k, v in p.items() if not (tied and k == "A")], lr=1.0)
+    adam = optimiser([v for k, v in p.items() if not (tied and k == "A")], lr=1.0)
     signs = torch.tensor(architecture.signs)
     for start, rate in zip(range(0, len(x), batch), rates, strict=True):
         xb, yb = torch.tensor(x[start : start + batch]), torch.tensor(y[start : start + batch])
@@ -58,6 +58,38 @@ def test_one_pass_equals_autograd_and_adam(rng, engine, activation, tying):
     trainer.run_pass(x, y, batch, rates, [0.7])
     for name, array in trainer.states()[0].weights.arrays().items():
         np.testing.assert_allclose(array, expected[name], atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("tying", ["untied", "tied", "signed"])
+def test_one_pass_of_sgd_equals_autograd_and_torchs_sgd(rng, tying):
+    a = Architecture(6, 21, tying=tying)
+    states, (x, y, batch, rates) = fresh(rng, a), problem(rng, dim=6)
+    expected = autograd_pass(states[0].weights, a, x[0], y[0], batch, rates, 0.7, torch.optim.SGD)
+    trainer = build("torch", a, states, optimiser="sgd")
+    trainer.run_pass(x, y, batch, rates, [0.7])
+    for name, array in trainer.states()[0].weights.arrays().items():
+        np.testing.assert_allclose(array, expected[name], atol=1e-6, err_msg=name)
+
+
+def test_sgd_moves_the_average_and_the_lower_copies_as_adam_does(rng):
+    a = Architecture(6, 21)
+    (state,), (x, y, batch, rates) = fresh(rng, a), problem(rng, dim=6)
+    kept = TrainingState(state.weights, state.first, state.second, 0, state.weights.copy())
+    trainer = build("torch-bfloat16", a, [kept], average=0.9, optimiser="sgd")
+    trainer.run_pass(x, y, batch, rates, [1.0])
+    after = trainer.states()[0]
+    lagging = np.linalg.norm(after.average.W - state.weights.W) / np.linalg.norm(after.weights.W - state.weights.W)
+    assert after.step == 5
+    assert 0.1 < lagging < 0.9
+
+
+def test_the_kernel_refuses_sgd_and_auto_takes_torch():
+    spiral = Architecture(2, 8)
+    assert choose(TrainingSection(optimiser="sgd"), spiral, "cpu") == "torch"
+    with pytest.raises(UserError, match="engine 'kernel' does not do optimiser 'sgd'"):
+        choose(TrainingSection(optimiser="sgd", engine="kernel"), spiral, "cpu")
+    with pytest.raises(ValueError, match="no optimiser 'sgd'"):
+        build(KERNEL, spiral, [], optimiser="sgd")
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4])

@@ -110,6 +110,10 @@ GROUPS: dict[str, tuple[str, str, dict[str, tuple[str, str]]]] = {
                 "physics:langevin",
                 "Walk from two points to noise and back by (24) and (25) (ecuación de Langevin).",
             ),
+            "cascade": (
+                "cascade:cascade",
+                "One transition for each principal component, along t and along training (cascada de transiciones).",
+            ),
             "critical-times": (
                 "physics:critical_times",
                 "When diffusion decides between classes, and when it memorises (escala de tiempos de la transición).",

@@ -3,6 +3,7 @@
 Imported only where figures are made, since matplotlib is slow to load.
 """
 
+from undiffuse.figures.cascade import ClockLines, Gains, Halves, cascade, gains
 from undiffuse.figures.curves import (
     StartLine,
     against_setting,
@@ -29,15 +30,20 @@ from undiffuse.figures.weights import (
 )
 
 __all__ = [
+    "ClockLines",
     "Cloud",
+    "Gains",
+    "Halves",
     "Pixels",
     "StartLine",
     "against_setting",
     "architecture_scheme",
     "bound_terms",
     "breaking",
+    "cascade",
     "columns_and_pairs",
     "critical_times",
+    "gains",
     "generated",
     "histograms",
     "image_grid",

@@ -102,7 +102,8 @@ class TrainingSection(Section):
     batch : int
         Batch size.
     learning_rate : float
-        Of Adam.
+    optimiser : {"adam", "sgd"}
+        Adam (thesis), or plain SGD, which theories of learning describe; SGD is for the torch engine.
     decay : {"none", "linear", "cosine", "trapezoid"}
         Decay of the learning rate to zero; ``trapezoid`` is constant for the first half and then falls linearly.
     loss : {"simple", "weighted"}
@@ -141,6 +142,7 @@ class TrainingSection(Section):
     epochs: Count = 20
     batch: Count = 100
     learning_rate: Positive = 0.01
+    optimiser: Literal["adam", "sgd"] = "adam"
     decay: Literal["none", "linear", "cosine", "trapezoid"] = "none"
     loss: Literal["simple", "weighted"] = "simple"
     order: Literal["independent", "continuation", "sweep"] = "independent"

@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from undiffuse import figures as drawing
 from undiffuse.physics import curves, transitions, weights
+from undiffuse.physics.cascade import GainCurves, HalfGain, gain_at
 from undiffuse.physics.crossings import Curve, Time, locate
 from undiffuse.physics.resampling import of_starts
 from undiffuse.physics.transitions import CriticalTimes, CurveOptions
@@ -47,6 +48,11 @@ CAPTIONS = {
     "scores": (
         "The bank's score against the exact one at diffused held-out samples: root mean square difference along the "
         "line of class means and across it, in units of the noise, per dimension."
+    ),
+    "gains": (
+        "One transition for each principal component. Left: the bank's gain by regression (points) and by its mean "
+        "Jacobian (dotted), at diffused held-out samples, beside theory with no parameter (lines). Right: where it is "
+        "one half. Regression measures what was learned; the Jacobian differs where the data are not Gaussian."
     ),
     "weights": (
         "The networks along OU time. Dotted: speciation by the covariance; grey: where the recipe changes the network."
@@ -100,6 +106,7 @@ class Result(Kept):
         What the classes of the data are, in words.
     exact : str
         Exact denoiser that the bank is compared with.
+    noise_scale : float
     bank_times, bank_curves : dict
         Critical times ``bank uturn`` and ``bank potential`` of the bank, and the curves ``uturn`` and ``potential``
         that they are taken from. The bank is held fixed, so errors are those of samples and interpolation: another
@@ -110,6 +117,8 @@ class Result(Kept):
         Curvature of the bank's reverse potential minus the exact one's, by t.
     score_differences : dict of Curve
         Along the line of class means and across it.
+    half_gain : tuple of HalfGain
+        For each leading principal component.
     changes : dict of Change
     energy : str
         What kind of energy the networks have, in words.
@@ -120,6 +129,8 @@ class Result(Kept):
     seconds : float
     found : CriticalTimes
         Of the data; its keys are those of ``as_dict`` as well.
+    gains : GainCurves
+        Of the leading principal components.
     rows, spectra : sequences of Row and Spectrum
         One for each time.
     line, plane : (array, panels)
@@ -129,23 +140,26 @@ class Result(Kept):
     run: str
     classes: str
     exact: str
+    noise_scale: float
     bank_times: Mapping[str, Time]
     bank_curves: Mapping[str, Curve]
     uturn_step_error: StepError | None
     curvature_error: Mapping[str, float]
     score_differences: Mapping[str, Curve]
+    half_gain: tuple[HalfGain, ...]
     changes: Mapping[str, Change]
     energy: str
     tables: tuple[str, ...]
     page: str
     seconds: float
     found: CriticalTimes
+    gains: GainCurves
     rows: Sequence[Row]
     spectra: Sequence[Spectrum]
     line: tuple[Floats, Panels]
     plane: tuple[Floats, Panels] | None
 
-    _hidden: ClassVar[tuple[str, ...]] = ("found", "rows", "spectra", "line", "plane")
+    _hidden: ClassVar[tuple[str, ...]] = ("found", "gains", "rows", "spectra", "line", "plane")
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything by name."""
@@ -184,7 +198,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         seconds += STEPS * _WALKED * rates.of_step(model, n) * len(around)
         work = f"curves of {n} samples at {settings.points} times, and U-turns through the bank at {len(around)}"
         on_cost(Cost(seconds, work, "smaller -n or --points"))
-    step = counter(on_progress, 5 + 2 * len(around) + len(times))
+    step = counter(on_progress, 5 + 3 * len(around) + len(times))
     found = transitions.critical_times(opened.reference, training, held_out, options, on_step=step)
     few = min(n, 200)
     measurements = BankMeasurements(opened, held_out, found.covariance.time.tau, seed)
@@ -199,6 +213,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         lambda t: of_starts(curves.curvatures(model, held_out, t, n=few, seed=seed), seed), potential, 0.0, forward
     )
     differences = measurements.score_differences(around, few, step)
+    gains = measurements.gains(around, few, step)
     _, middle = held_out.direction
     rows, spectra = weights.follow(model.bank, held_out.x, middle, times, seed=seed, on_time=step)
     # Where the exact denoiser is the empirical one, this curve has been computed already.
@@ -210,6 +225,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         run=str(opened.path),
         classes=data.kind_of_classes,
         exact=opened.exact[0],
+        noise_scale=forward.noise_scale,
         bank_times={
             "bank uturn": turned.time,
             "bank potential": repelled.time,
@@ -218,12 +234,14 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         uturn_step_error=step_error,
         curvature_error=dict(zip(map(str, times), curvature.tolist(), strict=True)),
         score_differences=differences,
+        half_gain=gains.halves(opened.reference.variances[: gains.regression.shape[1]], forward.noise_scale),
         changes=weights.changes(rows, seed),
         energy=_energy_line(opened, rows),
         tables=("weights.csv", "spectra.csv"),
         page=str(out / "index.html"),
         seconds=0.0,
         found=found,
+        gains=gains,
         rows=rows,
         spectra=spectra,
         line=measurements.line_potentials(),
@@ -242,6 +260,7 @@ def figures(result: Result) -> dict[str, Figure]:
     drawn = {
         "critical_times": drawing.critical_times(result.found, {"bank": result.bank_curves}),
         "scores": drawing.score_differences(result.score_differences),
+        "gains": _gains(result),
         "weights": drawing.weights_along_time(result.rows, speciation.tau),
         "spectra": drawing.spectra(result.spectra, [row.tau for row in result.rows]),
         "line_potentials": drawing.line_potentials(*result.line),
@@ -249,6 +268,18 @@ def figures(result: Result) -> dict[str, Figure]:
     if result.plane is not None:
         drawn["plane_potentials"] = drawing.plane_potentials(*result.plane)
     return drawn
+
+
+def _gains(result: Result) -> Figure:
+    found, halves, scale = result.gains, result.half_gain, result.noise_scale
+    grid = np.linspace(found.tau[0], found.tau[-1], 200)
+    theory = gain_at(grid[:, None], np.array([half.variance for half in halves]), scale)
+    columns = [
+        np.array([getattr(half, name) for half in halves], float) for name in ("theory", "regression", "jacobian")
+    ]
+    return drawing.gains(
+        drawing.Gains(found.tau, found.regression, None, found.jacobian, grid, theory), drawing.Halves(*columns)
+    )
 
 
 def _energy_line(opened: OpenRun, rows: Sequence[Row]) -> str:

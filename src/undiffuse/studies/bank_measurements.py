@@ -10,6 +10,7 @@ import numpy as np
 from undiffuse.datasets import ImageDataset
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.physics.cascade import GainCurves, gains
 from undiffuse.physics.classes import Classes
 from undiffuse.physics.crossings import Curve
 from undiffuse.physics.uturns import Turns
@@ -18,6 +19,7 @@ from undiffuse.support.arrays import Floats
 from undiffuse.support.stats import root_and_stderr
 from undiffuse.support.streams import Purpose, stream
 
+COMPONENTS = 6  # whose gains are followed
 Panels = list[tuple[float, dict[str, Floats]]]  # OU time, and potentials by denoiser
 
 
@@ -61,6 +63,17 @@ class BankMeasurements:
                 points.append(root_and_stderr(squares))
             on_time()
         return {"along": Curve.of(forward, times, along), "across": Curve.of(forward, times, across)}
+
+    def gains(self, times: Sequence[int], n: int, on_time: Callable[[], None]) -> GainCurves:
+        """Gains of the bank along the leading principal axes of its training data, by time, earliest first."""
+        reference, x0 = self.opened.reference, self.held_out.x[:n]
+        axes, times = reference.axes[:, :COMPONENTS], sorted(times)
+        found = []
+        for t in times:
+            found.append(gains(self.opened.model, x0, t, axes, stream(self.seed, Purpose.GAINS, t)))
+            on_time()
+        regression, jacobian = (np.stack(part) for part in zip(*found, strict=True))
+        return GainCurves(self._forward.schedule.ou_time(times), regression, jacobian)
 
     def line_potentials(self, draws: int = 20) -> tuple[Floats, Panels]:
         """Potentials along the line of class means at several times, in units of half the means' distance."""

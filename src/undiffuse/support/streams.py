@@ -89,6 +89,10 @@ class Purpose(Enum):
     STICKS = (72, "quantity")
     RESAMPLED_TURNS = (73,)
     UTURN_STEPS = (74, "t", "sample")
+    CASCADE_SEED = (75, "replicate")
+    CASCADE_START = (76,)
+    CASCADE_PROBES = (77, "t")
+    GAINS = (78, "t")
 
     @property
     def number(self) -> int:

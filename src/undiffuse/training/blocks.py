@@ -183,8 +183,14 @@ class BlockTrainer:
 
     def _train(self, group: Group, after_pass: Callable[[Group, Callable[[], list[TrainingState]]], None]) -> None:
         """Make all passes of a group, or what is left of them, unless none of its networks is finite any more."""
+        training = self._training
         engine = engines.build(
-            self.engine, self._architecture, group.states, self._device, self._training.average or 0.0
+            self.engine,
+            self._architecture,
+            group.states,
+            self._device,
+            training.average or 0.0,
+            training.optimiser,
         )
         examples = [self._examples(t) for t in group.times]
         to_train_error, to_held_out_error = (

@@ -1,4 +1,4 @@
-"""The two engines: the same steps of the same optimiser, on a fused kernel or on torch matrix products."""
+"""The two engines: the same steps of Adam, on a fused kernel or on torch matrix products (and SGD on the latter)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def choose(training: TrainingSection, architecture: Architecture, device: str) -
     Parameters
     ----------
     training : TrainingSection
-        Its ``engine``, ``precision`` and ``order`` are used.
+        Its ``engine``, ``precision``, ``optimiser`` and ``order`` are used.
     architecture : Architecture
     device : {"cpu", "cuda"}
 
@@ -44,6 +44,8 @@ def choose(training: TrainingSection, architecture: Architecture, device: str) -
         obstacle = f"{architecture.activation} activations"
     elif training.order == "sweep":
         obstacle = "weight averages (order 'sweep')"
+    elif training.optimiser != "adam":
+        obstacle = f"optimiser {training.optimiser!r}"
     elif device != "cpu":
         obstacle = f"device {device}"
     if training.engine == "kernel" and obstacle:
@@ -73,7 +75,12 @@ def settled(config: Config, engine: str) -> Config:
 
 
 def build(
-    engine: str, architecture: Architecture, states: list[TrainingState], device: str = "cpu", average: float = 0.0
+    engine: str,
+    architecture: Architecture,
+    states: list[TrainingState],
+    device: str = "cpu",
+    average: float = 0.0,
+    optimiser: str = "adam",
 ) -> Engine:
     """Make an engine that starts from the given states.
 
@@ -87,11 +94,15 @@ def build(
     device : {"cpu", "cuda"}
     average : float
         Share of the running average (EMA) kept at each step; used where the states have one.
+    optimiser : {"adam", "sgd"}
+        The kernel has Adam only, which :func:`choose` knows.
     """
     if not is_kernel(engine):
         from undiffuse.training.torch_engine import TorchEngine
 
-        return TorchEngine(architecture, states, device, average, lower=engine == LOWER)
+        return TorchEngine(architecture, states, device, average, engine == LOWER, optimiser)
+    if optimiser != "adam":
+        raise ValueError(f"the kernel has no optimiser {optimiser!r}")
     return KernelEngine(architecture, states)
 
 

@@ -141,7 +141,8 @@ def learning_rates(
 def loss_weight(training: TrainingSection, parametrisation: Parametrisation, t: int) -> float:
     """Factor on the squared output error: 1 for the simple loss, that of (19) in nats for the weighted one.
 
-    It multiplies every gradient of this time's network alike, and Adam divides it out.
+    It multiplies every gradient of this time's network alike, and Adam divides it out; for SGD it is a factor on the
+    learning rate.
     """
     if training.loss == "simple":
         return 1.0

@@ -10,6 +10,7 @@ import torch
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.training.adam import Adam, Tensors
+from undiffuse.training.sgd import Sgd
 from undiffuse.training.state import TrainingState
 
 
@@ -31,6 +32,7 @@ class TorchEngine:
     lower : bool
         Whether products of matrices are made in bfloat16, with their sums in float32. Weights, moments, averages,
         losses and :meth:`outputs` are float32 all the same.
+    optimiser : {"adam", "sgd"}
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class TorchEngine:
         device: str = "cpu",
         average: float = 0.0,
         lower: bool = False,
+        optimiser: str = "adam",
     ) -> None:
         self._architecture = architecture
         self._device = torch.device(device)
@@ -48,7 +51,7 @@ class TorchEngine:
         self._names = [name for name in Weights.NAMES if not (self._tied and name == "A")]
         self._parameters = self._stacked([s.weights for s in states])
         self._products = torch.bfloat16 if lower else torch.float32
-        self._adam = Adam(
+        self._optimiser = (Sgd if optimiser == "sgd" else Adam)(
             self._parameters,
             (self._stacked([s.first for s in states]), self._stacked([s.second for s in states])),
             states[0].step,
@@ -73,7 +76,7 @@ class TorchEngine:
             chunk = slice(start, start + batch)
             residual, gradients = self._gradients(inputs[:, chunk], targets[:, chunk], factors)
             total += residual.square().sum(dim=(1, 2), dtype=torch.float64)
-            self._adam.move(gradients, float(rate))
+            self._optimiser.move(gradients, float(rate))
         return (total / (x.shape[1] * x.shape[2])).cpu().numpy()
 
     def outputs(self, x: Float32) -> Float32:
@@ -83,16 +86,16 @@ class TorchEngine:
 
     def states(self) -> list[TrainingState]:
         """See :class:`~undiffuse.training.state.Engine`."""
-        first, second = dict(self._adam.first), dict(self._adam.second)
+        first, second = dict(self._optimiser.first), dict(self._optimiser.second)
         weights = self._unstack(self._whole())
         if self._tied:
             # The decoder is the encoder's transpose and has no moments of its own.
             first["A"] = second["A"] = torch.zeros_like(self._whole()["A"])
         averages: list[Weights | None] = [None] * len(weights)
-        if self._adam.average:
-            averages = list(self._unstack(self._whole(self._adam.average)))
+        if self._optimiser.average:
+            averages = list(self._unstack(self._whole(self._optimiser.average)))
         parts = zip(weights, self._unstack(first), self._unstack(second), averages, strict=True)
-        return [TrainingState(w, m, v, self._adam.steps, average) for w, m, v, average in parts]
+        return [TrainingState(w, m, v, self._optimiser.steps, average) for w, m, v, average in parts]
 
     # -- mathematics ------------------------------------------------------------------------------------------
 
@@ -111,7 +114,7 @@ class TorchEngine:
 
     def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
         """Residual ``r(x) - y`` and every parameter's gradient of ``factor * mean |r(x) - y|^2``."""
-        p = self._whole(self._adam.copies)
+        p = self._whole(self._optimiser.copies)
         h, out = self._forward(x, p)
         residual = torch.sub(out, y, out=self._room("residual", y.shape, y.dtype))
         g = torch.mul(residual, 2 * factors / x.shape[1], out=self._room("g", y.shape, y.dtype))
