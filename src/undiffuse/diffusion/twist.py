@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
 from undiffuse.diffusion.exact import GaussianDenoiser
@@ -139,9 +140,9 @@ class Twist:
     y : (rows, known variables)
     """
 
-    def __init__(self, law: GaussianDenoiser, steps: Sequence[NoisyStep], known: Floats, y: Floats) -> None:
+    def __init__(self, law: GaussianDenoiser, steps: Sequence[NoisyStep], known: NDArray[np.bool_], y: Floats) -> None:
         linear, axes = law.along_axes()
-        self._rows, self._y, self.floor = np.ascontiguousarray(axes[known.astype(bool)]), y, steps[-1].variance
+        self._rows, self._y, self.floor = np.ascontiguousarray(axes[known]), y, steps[-1].variance
         self._at: dict[int, tuple[Floats, Floats, Floats]] = {}
         h, c, e = np.ones(law.dim), np.zeros(law.dim), np.zeros(law.dim)
         for k, step in enumerate(reversed(steps)):

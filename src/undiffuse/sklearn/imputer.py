@@ -40,12 +40,10 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Fillings of each row, for ``mean``.
     repeats : int
         How often each stretch of 2 steps is made (RePaint, Lugmayr et al. 2022), so that what is filled in agrees with
-        what is known; 1 is the thesis's way, faster and less consistent. For ``repaint`` only.
+        what is known; 1 is the thesis's way, faster and less consistent. Of ``smc``, the number of particles.
     method : {"repaint", "smc"}
         Jumps back up, or a particle filter whose fillings tend to the exact conditional law of the reverse process:
-        see :mod:`undiffuse.diffusion.particles`.
-    particles : int
-        Particles of each filling, of which one is kept; for ``smc`` only.
+        see :mod:`undiffuse.diffusion.particles`. Each filling has ``repeats`` particles, of which one is kept.
     random_state : int, RandomState or None
         Of the training and of the fillings. With an integer, every call fills in the same.
 
@@ -82,7 +80,6 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         n_draws: int = 20,
         repeats: int = 10,
         method: Literal["repaint", "smc"] = "repaint",
-        particles: int = 32,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.density = density
@@ -90,7 +87,6 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.n_draws = n_draws
         self.repeats = repeats
         self.method = method
-        self.particles = particles
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Tags:
@@ -109,7 +105,6 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         one_of("strategy", self.strategy, _STRATEGIES)
         one_of("method", self.method, _METHODS)
-        require(self.particles >= 1, f"particles = {self.particles}: wanted at least 1")
         require(self.n_draws >= 1, f"n_draws = {self.n_draws}: wanted at least 1")
         require(self.repeats >= 1, f"repeats = {self.repeats}: wanted at least 1")
         x = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
@@ -139,7 +134,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         require(n >= 1, f"n = {n}: wanted at least 1")
         x = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        particles = self.particles if self.method == "smc" else 1
+        particles = self.repeats if self.method == "smc" else 1
         check_memory(6 * 8 * n * x.size * particles, f"{n} fillings of {len(x)} rows")
         missing = np.isnan(x)
         out = np.repeat(x[None], n, axis=0)
@@ -160,7 +155,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         jump = min(_JUMP, model.forward.T)
         how = Inpainting("thesis") if self.repeats == 1 else Inpainting("repaint", jump, self.repeats)
         if self.method == "smc":
-            how = Inpainting("smc", particles=self.particles)
+            how = Inpainting("smc", particles=self.repeats)
         return np.where(mask, scaling.leave(model.inpaint(start, mask, how=how, seed=seed)), rows)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
