@@ -128,7 +128,9 @@ COMMANDS = {
     ("analyse", "run", "--out", "new", "-n", "50"): ["--points", "-n", "--seed"],
     ("uturn", "run"): ["--t", "-n", "--repeats", "--steps", "--seed", "--out"],
     ("reconstruct", "run", "--t", "3", "--out", "new.npz"): ["--repeats", "-n", "--steps", "--eta"],
-    ("inpaint", "run", "--hole", "2x2", "--out", "new.npz"): ["--hole", "--jump", "--repeats", "-n", "--method"],
+    ("inpaint", "run", "--hole", "2x2", "--out", "new.npz"): [
+        "--hole", "--jump", "--repeats", "-n", "--method", "--particles",
+    ],
     ("memorise", "spiral.toml", "-n", "50", "--samples", "10"): ["-n", "--samples", "--seeds", "--hidden"],
     ("linear", "spiral.toml", "-n", "50"): ["-n", "--components", "--seed", "--out"],
     ("physics", "langevin", "--walkers", "100"): ["--walkers", "--seed", "--out"],

@@ -28,6 +28,7 @@ from undiffuse.runs.folder import RunFolder
 from undiffuse.support import html
 from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import require
+from undiffuse.support.stats import PrincipalAxes
 from undiffuse.support.streams import Streams
 from undiffuse.training import Execution, run_errors, train_bank
 from undiffuse.training.doubts import doubt_data, doubt_errors
@@ -167,6 +168,10 @@ class Diffusion(Denoiser):
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Potential along the line from ``origin`` to each ``x_t``; see :meth:`undiffuse.Bank.potential`."""
         return self.bank.potential(x_t, t, origin)
+
+    def linear_theory(self) -> PrincipalAxes | None:
+        """Mean and principal axes of the training data; see :meth:`undiffuse.Bank.linear_theory`."""
+        return self.bank.linear_theory()
 
     def march(self, times: Sequence[int], coefficients: Floats) -> March | None:
         """Return what takes samples through consecutive steps at once; see :meth:`undiffuse.Bank.march`."""

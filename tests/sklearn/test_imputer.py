@@ -1,5 +1,7 @@
 """The imputer, against the conditional law of a Gaussian and in scikit-learn's own machinery."""
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -45,6 +47,23 @@ def test_the_draws_have_the_conditional_spread_of_gaussian_data(gaussian):
     _, spread = conditional(x, 4.0)
     drawn = imputer.multiple([[4.0, NAN]], n=400)[:, 0, 1]
     assert abs(drawn.std() / spread - 1) < 4 / np.sqrt(800) + 0.15
+
+
+@pytest.mark.parametrize("known", [2.0, 9.0])
+def test_particles_fill_in_by_the_conditional_law_of_gaussian_data(gaussian, known):
+    """200 fillings of 8 particles; within 4 standard errors, and 0.15 of the spread for T = 50 and the bank."""
+    imputer, x = gaussian
+    mean, spread = conditional(x, known)
+    by_particles = copy.copy(imputer).set_params(method="smc", repeats=8)
+    drawn = by_particles.multiple([[known, NAN]], n=200)[:, 0]
+    assert np.all(drawn[:, 0] == known)
+    assert abs(drawn[:, 1].mean() - mean) < (4 / np.sqrt(200) + 0.15) * spread
+    assert abs(drawn[:, 1].std() / spread - 1) < 4 / np.sqrt(400) + 0.15
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ud.UserError, match="did you mean 'smc'"):
+        DiffusionImputer(QUICK, method="smcc").fit(IRIS)
 
 
 def test_a_row_of_which_nothing_is_known_is_drawn_from_the_density(gaussian):

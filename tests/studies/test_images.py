@@ -46,6 +46,18 @@ def test_inpaint_leaves_the_known_pixels_alone(capsys, image_run_path, tmp_path,
     assert found["pixel_error"] == pytest.approx(np.sqrt(np.mean(inside**2)))
 
 
+def test_inpaint_by_particles_says_how_many_count_and_what_the_training_set_knows(capsys, image_run_path, tmp_path):
+    words = ("--method", "smc", "--particles", 3, "--ceilings", "-n", 6, "--out", tmp_path / "i.npz")
+    found = answer(capsys, "inpaint", image_run_path, "--hole", "14x14", *words)
+    arrays = np.load(tmp_path / "i.npz")
+    known = ~arrays["destroyed"]
+    np.testing.assert_array_equal(arrays["inpainted"][:, known], arrays["original"][:, known])
+    assert 1 <= found["lowest_effective"] <= found["effective"] + 1e-9 <= 3 + 1e-9
+    assert 1 <= found["survivors"] <= 3
+    assert set(found["ceilings"]) == {"training set", "class gaussians"}
+    assert all(0 <= score["kept"] <= 1 for score in found["ceilings"].values())
+
+
 def test_inpaint_takes_a_mask_file(capsys, image_run_path, tmp_path):
     mask = np.zeros((28, 28), np.uint8)
     mask[:10] = 255
@@ -136,6 +148,12 @@ def test_thesis_figures_that_can_be_made_are_made(monkeypatch, image_run_path, t
         (["inpaint", "RUN", "--hole", "30x30", "--out", "OUT"], "does not fit"),
         (["inpaint", "RUN", "--mask", "nowhere.png", "--out", "OUT"], "there is no mask file"),
         (["inpaint", "RUN", "--hole", "4x4", "--method", "repain", "--out", "OUT"], "repain"),
+        (["inpaint", "RUN", "--hole", "4x4", "--method", "smc", "--particles", "0", "--out", "OUT"], "particles = 0"),
+        (
+            ["inpaint", "RUN", "--hole", "4x4", "--method", "smc", "--particles", "99999999", "--out", "OUT"],
+            "99999999 particles of 100 images takes",
+        ),
+        (["inpaint", "RUN", "--hole", "4x4", "--method", "smc", "--sampler", "ode", "--out", "OUT"], "adds no noise"),
         (["uturn", "SPIRAL", "--t", "3"], "was not trained on images"),
         (["perceptron", "--digits", "0", "5"], "undiffuse data fetch mnist"),
         (["perceptron", "--max-passes", "0"], "max_passes = 0"),

@@ -23,7 +23,16 @@ def inpaint(settings: inpainting.Settings, *, json: Json = False) -> None:
     """Destroy a part of held-out images and fill it in again."""
     with progress("filling in", "steps") as update:
         result = inpainting.run(settings, update, say)
-    answer(result, json, [_score_line(result), f"in {result.out}"])
+    particles = (
+        [
+            f"effective particles {result.effective:.1f} of {settings.particles} at the end, "
+            f"{result.lowest_effective:.1f} at the lowest; descendants of {result.survivors:.1f}"
+        ]
+        if result.effective is not None
+        else []
+    )
+    ceilings = [f"{name}: {_score_line(score)}" for name, score in result.ceilings.items()]
+    answer(result, json, [_score_line(result), *particles, *ceilings, f"in {result.out}"])
 
 
 def uturn(settings: turning.Settings, *, json: Json = False) -> None:

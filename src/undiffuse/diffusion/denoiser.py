@@ -16,6 +16,7 @@ import numpy as np
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Array, Float32, Floats
 from undiffuse.support.errors import UserError
+from undiffuse.support.stats import PrincipalAxes
 
 March = Callable[[Floats, Floats, int], bool]
 """``march(x, noise, first)`` moves x ``(n, dim)`` in place, with the noise ``(n, m)`` from column ``first`` on.
@@ -72,6 +73,10 @@ class Denoiser(ABC):
 
         White noise is white along any axes, so the reverse process runs there and only its end is turned back.
         """
+        return None
+
+    def linear_theory(self) -> PrincipalAxes | None:
+        """Return mean and principal axes of the data it is of, where they are known: what a linear denoiser knows."""
         return None
 
     def march(self, times: Sequence[int], coefficients: Floats) -> March | None:

@@ -12,7 +12,7 @@ from undiffuse.diffusion.denoiser import AxisDenoiser, Correction, Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Array, Arrays, Floats, as_samples
 from undiffuse.support.errors import require
-from undiffuse.support.stats import axes_of_covariance, covariance, exp_rows
+from undiffuse.support.stats import PrincipalAxes, axes_of_covariance, covariance, exp_rows
 from undiffuse.support.streams import Purpose, stream
 
 
@@ -130,6 +130,10 @@ class GaussianDenoiser(Denoiser):
         """Return the same filter, axis by axis, and the principal axes, largest variance first."""
         return AxisWiener(self.forward, self.mean @ self.axes, self.variances), self.axes
 
+    def linear_theory(self) -> PrincipalAxes:
+        """Its own mean and axes."""
+        return PrincipalAxes(self.mean, self.variances, self.axes)
+
     def linear_map(self, t: int) -> tuple[Floats, Floats]:
         """``(G, g)`` such that ``xi_hat = x_t G - g``: the same answer as one symmetric matrix."""
         gain = (self.axes * (self.forward.noise(t) / self.total_variances(t))) @ self.axes.T
@@ -231,6 +235,10 @@ class EmpiricalDenoiser(Denoiser):
         for rows, weights in self.weights(x_t, t):
             x0[rows] = weights @ self.points
         return self.forward.to_xi("x0", x0, x_t, t)
+
+    def linear_theory(self) -> PrincipalAxes:
+        """Mean and principal axes of the points."""
+        return PrincipalAxes.of(self.points)
 
     def weights(self, x_t: Array, t: int) -> Iterator[tuple[slice, Floats]]:
         """Yield rows of ``x_t`` and the probability of each point given them, ``(rows, m)``, a chunk at a time."""

@@ -1,9 +1,10 @@
 """Inpainting: fill in a destroyed part of each sample, given the rest.
 
-Both methods run the reverse process on the destroyed part and put the known part, freshly diffused to the level of
-each time, beside it; they end with the known part as it was. ``thesis`` visits each time once. ``repaint`` (Lugmayr et
-al. 2022) diffuses the state back up by ``jump`` steps and denoises it again, so that each stretch of ``jump`` steps is
-made ``repeats`` times and the two parts can become consistent.
+``thesis`` and ``repaint`` run the reverse process on the destroyed part and put the known part, freshly diffused to the
+level of each time, beside it; they end with the known part as it was. ``thesis`` visits each time once. ``repaint``
+(Lugmayr et al. 2022) diffuses the state back up by ``jump`` steps and denoises it again, so that each stretch of
+``jump`` steps is made ``repeats`` times and the two parts can become consistent. Neither draws from the conditional law
+of the reverse process. ``smc`` does as ``particles`` grow: :mod:`undiffuse.diffusion.particles`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from undiffuse.diffusion.denoiser import Denoiser
+from undiffuse.diffusion.particles import clouds
 from undiffuse.diffusion.reverse import State
 from undiffuse.diffusion.samplers import Ancestral, Sampler, Step
 from undiffuse.support.arrays import Floats, as_samples
@@ -24,7 +26,7 @@ from undiffuse.support.errors import UserError, one_of, require
 from undiffuse.support.streams import Purpose, Streams
 
 Mask = NDArray[np.bool_]
-Method = Literal["thesis", "repaint"]
+Method = Literal["thesis", "repaint", "smc"]
 METHODS: tuple[str, ...] = get_args(Method)
 
 
@@ -34,11 +36,13 @@ class Inpainting:
 
     Attributes
     ----------
-    method : {"thesis", "repaint"}
+    method : {"thesis", "repaint", "smc"}
     jump : int
         Steps of a jump back up; ``repaint`` only.
     repeats : int
         How often each stretch of ``jump`` steps is made; ``repaint`` only.
+    particles : int
+        Particles of each sample, of which one is returned; ``smc`` only.
 
     Examples
     --------
@@ -54,11 +58,13 @@ class Inpainting:
     method: Method = "thesis"
     jump: int = 10
     repeats: int = 10
+    particles: int = 64
 
     def __post_init__(self) -> None:
         one_of("method", self.method, METHODS)
         require(self.jump >= 1, f"jump = {self.jump}: wanted at least one step")
         require(self.repeats >= 1, f"repeats = {self.repeats}: wanted at least one")
+        require(self.particles >= 1, f"particles = {self.particles}: wanted at least one")
 
     def path(self, times: list[int]) -> list[int]:
         """List the times visited, from T down to 0 with the jumps back up; ``times`` are those of the sampler.
@@ -68,7 +74,7 @@ class Inpainting:
         UserError
             If a jump is longer than the way down.
         """
-        if self.method == "thesis" or self.repeats == 1:
+        if self.method != "repaint" or self.repeats == 1:
             return times
         steps = len(times) - 1
         require(self.jump <= steps, f"jump = {self.jump}: wanted at most the {steps} steps of the way down")
@@ -113,7 +119,7 @@ def inpaint(
     Raises
     ------
     UserError
-        If shapes disagree or the mask is not made of truth values.
+        If shapes disagree, the mask is not made of truth values, or method ``smc`` is to take steps without noise.
 
     Examples
     --------
@@ -122,10 +128,13 @@ def inpaint(
     >>> corners = ud.EmpiricalDenoiser(forward, [[-1.0, -1.0], [1.0, 1.0]])
     >>> ud.inpaint(corners, [[1.0, np.pi]], [False, True], seed=1).round(3)
     array([[1., 1.]])
+    >>> ud.inpaint(corners, [[1.0, np.pi]], [False, True], how=ud.Inpainting("smc", particles=8), seed=1).round(3)
+    array([[1., 1.]])
 
     See Also
     --------
     undiffuse.diffusion.inpainting.inpaint_trajectory : the same, every state on the way.
+    undiffuse.diffusion.particles.clouds : all particles of method ``smc`` with their weights.
     """
     *_, last = inpaint_trajectory(denoiser, x0, destroyed, how=how, sampler=sampler, seed=seed)
     return last.x
@@ -151,6 +160,10 @@ def inpaint_trajectory(
     mask = as_mask(destroyed, *x.shape)
     how, sampler = how or Inpainting(), sampler or Ancestral()
     sampler.refuse_start()
+    if how.method == "smc":
+        for cloud in clouds(denoiser, x, mask, how.particles, sampler, seed):
+            yield State(cloud.t, cloud.x)
+        return
     forward = denoiser.forward
     path = how.path(sampler.times(denoiser, forward.T))
     noise, of_known, of_jump = (

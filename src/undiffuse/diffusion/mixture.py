@@ -10,7 +10,7 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Array, Floats
 from undiffuse.support.errors import require
-from undiffuse.support.stats import exp_rows
+from undiffuse.support.stats import PrincipalAxes, axes_of_covariance, exp_rows
 
 
 class MixtureDenoiser(Denoiser):
@@ -71,6 +71,13 @@ class MixtureDenoiser(Denoiser):
         """Expected noise under the mixture, shape ``(n, dim)``."""
         each = np.stack([component.xi_hat(x_t, t) for component in self.components], axis=1)
         return np.einsum("nk,nkd->nd", self.responsibilities(x_t, t), each)
+
+    def linear_theory(self) -> PrincipalAxes:
+        """Mean and principal axes of the mixture."""
+        mean = self.weights @ self.means
+        away = self.means - mean
+        within = sum(w * one.covariance for w, one in zip(self.weights, self.components, strict=True))
+        return PrincipalAxes(mean, *axes_of_covariance(within + (away.T * self.weights) @ away))
 
     def responsibilities(self, x_t: Array, t: int) -> Floats:
         """Probability that each sample came from each component, shape ``(n, k)``."""

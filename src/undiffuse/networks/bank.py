@@ -18,6 +18,7 @@ from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.support import html
 from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import UserError
+from undiffuse.support.stats import PrincipalAxes
 
 
 class TrainedBlock(Protocol):
@@ -208,6 +209,10 @@ class Bank(Denoiser):
             return None
         linear, axes = self.reference.along_axes()
         return _AlongAxes(self, linear), axes
+
+    def linear_theory(self) -> PrincipalAxes | None:
+        """Mean and principal axes of the training data, where the bank has them for a skip."""
+        return None if self.reference is None else self.reference.linear_theory()
 
     def march(self, times: Sequence[int], coefficients: Floats) -> March | None:
         """Return the fused kernel of consecutive steps, for small networks on all variables.

@@ -19,6 +19,7 @@ from undiffuse.support.errors import one_of, require
 from undiffuse.support.files import check_memory
 
 _STRATEGIES = ("mean", "draw")
+_METHODS = ("repaint", "smc")
 _NESTED = "density__"  # before the names of the density's parameters
 _JUMP = 2  # steps of RePaint's jumps back up; long ones leave what is filled in too near the mean
 
@@ -39,7 +40,10 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Fillings of each row, for ``mean``.
     repeats : int
         How often each stretch of 2 steps is made (RePaint, Lugmayr et al. 2022), so that what is filled in agrees with
-        what is known; 1 is the thesis's way, faster and less consistent.
+        what is known; 1 is the thesis's way, faster and less consistent. Of ``smc``, the number of particles.
+    method : {"repaint", "smc"}
+        Jumps back up, or a particle filter whose fillings tend to the exact conditional law of the reverse process:
+        see :mod:`undiffuse.diffusion.particles`. Each filling has ``repeats`` particles, of which one is kept.
     random_state : int, RandomState or None
         Of the training and of the fillings. With an integer, every call fills in the same.
 
@@ -75,12 +79,14 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         strategy: Literal["mean", "draw"] = "mean",
         n_draws: int = 20,
         repeats: int = 10,
+        method: Literal["repaint", "smc"] = "repaint",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.density = density
         self.strategy = strategy
         self.n_draws = n_draws
         self.repeats = repeats
+        self.method = method
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Tags:
@@ -98,6 +104,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If fewer than two rows are complete, or a parameter is out of range.
         """
         one_of("strategy", self.strategy, _STRATEGIES)
+        one_of("method", self.method, _METHODS)
         require(self.n_draws >= 1, f"n_draws = {self.n_draws}: wanted at least 1")
         require(self.repeats >= 1, f"repeats = {self.repeats}: wanted at least 1")
         x = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
@@ -127,7 +134,8 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         require(n >= 1, f"n = {n}: wanted at least 1")
         x = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        check_memory(6 * 8 * n * x.size, f"{n} fillings of {len(x)} rows")
+        particles = self.repeats if self.method == "smc" else 1
+        check_memory(6 * 8 * n * x.size * particles, f"{n} fillings of {len(x)} rows")
         missing = np.isnan(x)
         out = np.repeat(x[None], n, axis=0)
         rng = check_random_state(self.random_state)
@@ -146,6 +154,8 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         start = scaling.enter(np.where(mask, scaling.mean, rows))
         jump = min(_JUMP, model.forward.T)
         how = Inpainting("thesis") if self.repeats == 1 else Inpainting("repaint", jump, self.repeats)
+        if self.method == "smc":
+            how = Inpainting("smc", particles=self.repeats)
         return np.where(mask, scaling.leave(model.inpaint(start, mask, how=how, seed=seed)), rows)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
+import numpy as np
 from cyclopts import Parameter
+from numpy.typing import NDArray
 
-from undiffuse.datasets import masks
+from undiffuse.baselines.conditionals import by_class_gaussians, by_training_set
+from undiffuse.datasets import Images, masks
 from undiffuse.diffusion.inpainting import Inpainting, Method, inpaint_trajectory
+from undiffuse.diffusion.particles import Cloud, clouds
 from undiffuse.diffusion.reverse import State
 from undiffuse.metrics.reconstruction import Score, inpainting_score
 from undiffuse.studies.open_run import OpenRun, RunLike
@@ -18,6 +22,9 @@ from undiffuse.support.costs import Cost, OnCost, step_seconds
 from undiffuse.support.errors import UserError
 from undiffuse.support.files import check_memory, check_output, write_npz
 from undiffuse.support.progress import OnProgress, silent
+from undiffuse.support.streams import Purpose, stream
+
+_ARRAYS = 8  # of particles, held at once
 
 
 @Parameter(name="*")
@@ -33,12 +40,17 @@ class Settings:
         Rectangle to destroy: 14x14 in the middle, or 14x14+TOP+LEFT.
     mask : path, optional
         Mask instead of a hole, .npy or an image: white (nonzero) is destroyed.
-    method : {"thesis", "repaint"}
-        Reverse process once, or with jumps back up (RePaint, Lugmayr et al. 2022).
+    method : {"thesis", "repaint", "smc"}
+        Reverse process once, with jumps back up (RePaint, Lugmayr et al. 2022), or a particle filter, which tends to
+        the exact conditional law of the reverse process.
     jump : int
         Steps of a jump; repaint only.
     repeats : int
         How often each stretch of jump steps is made; repaint only.
+    particles : int
+        Particles of each image; smc only.
+    ceilings : bool
+        Fill in by the exact conditional laws of the training set and of a Gaussian for each class as well.
     n : int
         Number of held-out images.
     out : path
@@ -57,6 +69,8 @@ class Settings:
     method: Method = "thesis"
     jump: int = 10
     repeats: int = 10
+    particles: int = 16
+    ceilings: Flag = False
     n: N = 100
     out: Path
     sampler: SamplerOptions = DEFAULT_SAMPLER
@@ -76,6 +90,15 @@ class Result(Score):
     n, seed : int
     destroyed_pixels : int
         Number of destroyed pixels of an image.
+    effective : float or None
+        Effective number of particles at the end, ``1/sum w^2``, mean over images; of method smc.
+    lowest_effective : float or None
+        The lowest on the way, before particles were drawn anew.
+    survivors : float or None
+        Number of particles at T from which those at the end descend.
+    ceilings : dict
+        Scores of draws from the exact conditional law of the ``training set`` through a Gaussian kernel, and of
+        ``class gaussians``, where they were asked for.
     out : str
         File written.
     """
@@ -85,6 +108,10 @@ class Result(Score):
     n: int
     seed: int
     destroyed_pixels: int
+    effective: float | None
+    lowest_effective: float | None
+    survivors: float | None
+    ceilings: Mapping[str, Score]
     out: str
 
 
@@ -102,7 +129,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     opened, sampler = OpenRun.of(settings.run), settings.sampler.build()
     if (settings.hole is None) == (settings.mask is None):
         raise UserError("give either --hole, such as 14x14, or --mask FILE")
-    how = Inpainting(settings.method, settings.jump, settings.repeats)
+    how = Inpainting(settings.method, settings.jump, settings.repeats, settings.particles)
     images = opened.held_out_images(settings.n)
     if settings.hole is not None:
         destroyed = masks.hole(settings.hole, images.shape)
@@ -112,16 +139,25 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     check_memory(8 * made * settings.repeats, f"a way with {settings.repeats} repeats")
     steps = len(how.path(sampler.way(opened.model))) - 1
 
-    def walked() -> Iterator[State]:
+    if how.method == "smc":
+        needed = _ARRAYS * 8 * settings.n * how.particles * opened.model.dim
+        check_memory(needed, f"{how.particles} particles of {settings.n} images")
+
+    def walked() -> Iterator[State | Cloud]:
+        if how.method == "smc":
+            mask = np.broadcast_to(destroyed, images.x.shape)
+            return clouds(opened.model, images.x, mask, how.particles, sampler, settings.seed)
         return inpaint_trajectory(opened.model, images.x, destroyed, how=how, sampler=sampler, seed=settings.seed)
 
     if on_cost is not None:
-        work = f"{steps} steps of {settings.n} images"
-        on_cost(Cost(steps * step_seconds(walked()), work, "a smaller -n, or --sampler ddim --steps 100"))
-    filled = images.x
+        moved = f" with {how.particles} particles each" if how.method == "smc" else ""
+        fewer = "--steps 100 or fewer --particles" if moved else "--sampler ddim --steps 100"
+        work = f"{steps} steps of {settings.n} images{moved}"
+        on_cost(Cost(steps * step_seconds(walked()), work, f"a smaller -n, or {fewer}"))
     for done, state in enumerate(walked()):
-        filled = state.x
+        last = state
         on_progress(done, steps)
+    filled, cloud = last.x, last if isinstance(last, Cloud) else None
     found = inpainting_score(images, filled, destroyed, opened.classifiers.strict)
     arrays = {"original": images.x, "label": images.labels, "destroyed": destroyed, "inpainted": filled}
     return Result(
@@ -130,6 +166,21 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         n=settings.n,
         seed=settings.seed,
         destroyed_pixels=int(destroyed.sum()),
+        effective=None if cloud is None else float(cloud.effective.mean()),
+        lowest_effective=None if cloud is None else float(cloud.lowest.mean()),
+        survivors=None if cloud is None else float(cloud.survivors().mean()),
+        ceilings=_ceilings(opened, images, destroyed, settings.seed) if settings.ceilings else {},
         out=str(write_npz(settings.out, arrays, settings.overwrite)),
         **found.as_dict(),
     )
+
+
+def _ceilings(opened: OpenRun, images: Images, destroyed: NDArray[np.bool_], seed: int) -> dict[str, Score]:
+    """Scores of draws from conditional laws that need no diffusion."""
+    train, rng = opened.images[0], stream(seed, Purpose.CONDITIONAL_SAMPLES)
+    found = {
+        "training set": by_training_set(train.x, images.x, destroyed, rng),
+        "class gaussians": by_class_gaussians(train.x, train.labels, images.x, destroyed, rng),
+    }
+    judge = opened.classifiers.strict
+    return {name: inpainting_score(images, each.x, destroyed, judge) for name, each in found.items()}

@@ -48,6 +48,9 @@ class Purpose(Enum):
     DIFFUSED = (23, "sample")
     GAUSSIAN_SAMPLES = (24,)
     MIXTURE_SAMPLES = (25,)
+    PARTICLE = (26, "sample")
+    RESAMPLED_PARTICLE = (27, "sample")
+    CONDITIONAL_SAMPLES = (28,)
     # measures
     XI_ERROR = (30, "t")
     BOUND = (31, "t")
