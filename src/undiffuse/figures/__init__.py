@@ -4,11 +4,13 @@ Imported only where figures are made, since matplotlib is slow to load.
 """
 
 from undiffuse.figures.curves import (
+    DensityBeside,
     StartLine,
     against_setting,
     bound_terms,
     likelihood,
     linear_model,
+    one_energy,
     reconstruction_curves,
     starts,
 )
@@ -30,6 +32,7 @@ from undiffuse.figures.weights import (
 
 __all__ = [
     "Cloud",
+    "DensityBeside",
     "Pixels",
     "StartLine",
     "against_setting",
@@ -47,6 +50,7 @@ __all__ = [
     "line_potentials",
     "linear_model",
     "loss_against_time",
+    "one_energy",
     "outcomes",
     "perceptron_weights",
     "pixel_histograms",
