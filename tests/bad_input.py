@@ -124,6 +124,7 @@ COMMANDS = {
         "--steps", "--points", "-n", "--replicates", "--seed", "--sampler", "--eta",
     ],
     ("likelihood", "run", "-n", "4", "-k", "3"): ["-n", "-k", "--t", "--seed", "--exact", "--set"],
+    ("energy", "--exact", "spiral.toml", "-n", "4", "-k", "3"): ["-n", "-k", "--t", "--seed", "--exact", "--set"],
     ("figures", "run", "--out", "new"): [],
     ("analyse", "run", "--out", "new", "-n", "50"): ["--points", "-n", "--seed"],
     ("uturn", "run"): ["--t", "-n", "--repeats", "--steps", "--seed", "--out"],

@@ -31,8 +31,12 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "evaluate": ("runs:evaluate", "Judge a run's samples by their distances to fresh data, each beside its floor."),
         "likelihood": (
-            "runs:likelihood",
+            "densities:likelihood",
             "Density of samples by three routes, (11), (12) and the flow, and the work lost (verosimilitud, Anexo I).",
+        ),
+        "energy": (
+            "densities:energy",
+            "One normalised density for all times of a tied bank, and whether they belong together (energía, (29)).",
         ),
         "starts": (
             "runs:starts",

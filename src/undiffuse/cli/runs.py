@@ -1,4 +1,4 @@
-"""The commands run, evaluate, likelihood, starts and sweep."""
+"""The commands run, evaluate, starts and sweep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.training import ANNOUNCED, training_lines
 from undiffuse.studies import evaluate as evaluation
 from undiffuse.studies import job
-from undiffuse.studies import likelihood as densities
 from undiffuse.studies import starts as starting
 from undiffuse.studies import sweep as grid
 from undiffuse.support.progress import progress
@@ -25,37 +24,6 @@ def evaluate(settings: evaluation.Settings, *, json: Json = False) -> None:
     with progress("sampling and measuring", "%") as update:
         result = evaluation.run(settings, update, say)
     answer(result, json, measure_lines(result))
-
-
-def likelihood(settings: densities.Settings = densities.Settings(), *, json: Json = False) -> None:  # noqa: B008
-    """Density of held-out samples by the bound, by importance sampling and by the flow, and the work that is lost."""
-    with progress("following trajectories", "%") as update:
-        result = densities.run(settings, update, say)
-    named = {
-        "bound <W> (18)": result.bound,
-        "importance sampling (12)": result.importance,
-        "probability flow, exact trace": result.flow,
-        "truth": result.truth,
-    }
-    rows = [
-        [
-            name,
-            measured(route.nats, route.stderr),
-            "" if route.off is None or route.off_stderr is None else measured(route.off, route.off_stderr),
-        ]
-        for name, route in named.items()
-        if route is not None
-    ]
-    lines: list[Part] = [
-        f"{result.of}: -log p of {result.samples} held-out samples at t = {result.t} (OU time {result.tau:.3g}), nats",
-        Table(["route", "-log p", "off the truth"], rows),
-        f"dissipated work {measured(result.dissipated, result.dissipated_stderr)} nats; W scatters by "
-        f"{result.work_std:.3f} between trajectories of a sample",
-        f"effective trajectories of {result.trajectories}: median {result.effective:.1f}, "
-        f"least {result.effective_least:.1f}",
-        f"steps of the flow are off by {result.flow_step_error:.2g} nats",
-    ]
-    answer(result, json, [*lines, *([] if result.warning is None else [result.warning]), *(result.figures or ())])
 
 
 def starts(settings: starting.Settings, *, json: Json = False) -> None:

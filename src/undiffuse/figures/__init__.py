@@ -5,11 +5,13 @@ Imported only where figures are made, since matplotlib is slow to load.
 
 from undiffuse.figures.cascade import ClockLines, Gains, Halves, cascade, gains
 from undiffuse.figures.curves import (
+    DensityBeside,
     StartLine,
     against_setting,
     bound_terms,
     likelihood,
     linear_model,
+    one_energy,
     reconstruction_curves,
     starts,
 )
@@ -32,6 +34,7 @@ from undiffuse.figures.weights import (
 __all__ = [
     "ClockLines",
     "Cloud",
+    "DensityBeside",
     "Gains",
     "Halves",
     "Pixels",
@@ -53,6 +56,7 @@ __all__ = [
     "line_potentials",
     "linear_model",
     "loss_against_time",
+    "one_energy",
     "outcomes",
     "perceptron_weights",
     "pixel_histograms",

@@ -163,6 +163,60 @@ def starts(
     return figure
 
 
+class DensityBeside(NamedTuple):
+    """A density beside the true one against OU time, with standard errors: its divergence, in nats, and its mass."""
+
+    tau: Sequence[float]
+    divergence: Sequence[float]
+    divergence_stderr: Sequence[float]
+    mass: Sequence[float]
+    mass_stderr: Sequence[float]
+
+
+@styled
+def one_energy(
+    tau: Floats, steps: Mapping[str, tuple[Sequence[float], Sequence[float]]], beside: DensityBeside | None
+) -> Figure:
+    """What steps between neighbouring times scatter, each and from t up to T, and the density beside the true one.
+
+    Parameters
+    ----------
+    tau : (T,)
+        OU time of t = 1..T.
+    steps : dict
+        By name, the scatter of each step ``(T - 1,)`` and of all from t up ``(T,)``, in nats.
+    beside : DensityBeside or None
+        Bars are of one standard error.
+    """
+    rows = 1 if beside is None else 2
+    figure, axes = panels(rows, 2, 8.4, 3.2 * rows)
+    each, together = axes[0]
+    for i, (name, (spread, mismatch)) in enumerate(steps.items()):
+        style = {"color": MODEL if i == 0 else GREY, "ls": "-" if i == 0 else "--", "lw": 1.2, "label": name}
+        each.plot(tau[:-1], np.maximum(spread, 1e-12), **style)
+        together.plot(tau[:-1], np.maximum(mismatch[:-1], 1e-12), **style)
+    each.set(xlabel="OU time $\\tau$", ylabel="scatter of the step $t \\to t + 1$ (nats)")
+    together.set(xlabel="OU time $\\tau$ of $t$", ylabel="scatter of all steps from $t$ to $T$ (nats)")
+    for axis in (each, together):
+        axis.set(xscale="log", yscale="log")
+        axis.legend(fontsize=8)
+    if beside is not None:
+        pairs = (
+            (beside.divergence, beside.divergence_stderr, 0.0, "$\\langle\\log q_t - \\log p_t\\rangle$ (nats)"),
+            (beside.mass, beside.mass_stderr, 1.0, "mass $\\langle p_t/q_t\\rangle$"),
+        )
+        for axis, (value, error, wanted, label) in zip(axes[1], pairs, strict=True):
+            axis.errorbar(beside.tau, value, error, color=MODEL, fmt="o", ms=3, lw=1, capsize=2, label="energy")
+            axis.axhline(wanted, color=DATA, lw=0.8, ls=":", label="truth")
+            axis.set(xscale="log", xlabel="OU time $\\tau$", ylabel=label)
+            axis.legend(fontsize=8)
+        axes[1, 0].set_yscale("symlog", linthresh=0.01)
+        axes[1, 0].set_ylim(bottom=min(-0.02, 2 * min(beside.divergence)))
+        axes[1, 1].set_yscale("log")
+        axes[1, 1].set_ylim(1e-2, 1e2)  # beyond, a few samples carry all the weight
+    return figure
+
+
 def _numbers(values: Sequence[str]) -> list[float] | None:
     try:
         return [float(value) for value in values]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from undiffuse.diffusion.denoiser import AxisDenoiser, Correction, Denoiser, March
 from undiffuse.diffusion.exact import AxisWiener, GaussianDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.diffusion.free_energy import FreeEnergy, free_energy
 from undiffuse.kernels import LARGEST_DIM
 from undiffuse.networks.network import Architecture, Autoencoder, Weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.support import html
 from undiffuse.support.arrays import Array, Floats, as_samples
-from undiffuse.support.errors import UserError
+from undiffuse.support.errors import UserError, require
 from undiffuse.support.stats import PrincipalAxes
 
 
@@ -274,6 +276,35 @@ class Bank(Denoiser):
         network = net.energy(y) + 0.5 * np.sum(y**2, axis=1)
         rest = parametrisation.linear_potential(points, t, np.zeros(self.dim))
         return -parametrisation.affine(t)[0] * network / self.forward.noise(t) - rest
+
+    def free_energy(
+        self, x: ArrayLike, *, seed: int = 0, on_step: Callable[[int], None] = lambda t: None
+    ) -> FreeEnergy:
+        """Constants ``log Z_t`` that normalise :meth:`log_density` at every time, and how well one diffusion fits them.
+
+        Parameters
+        ----------
+        x : array_like, shape (n, dim)
+            Data, such as held-out samples.
+        seed, on_step
+            See :func:`undiffuse.diffusion.free_energy.free_energy`.
+
+        Raises
+        ------
+        UserError
+            If weights of a time are untied, so that there is no energy, or as that function says.
+        """
+        self.check_tied()
+        return free_energy(self, x, seed=seed, on_step=on_step)
+
+    def check_tied(self) -> None:
+        """Raise UserError unless the weights of all times are tied, so that each has an energy."""
+        for block in self._blocks:
+            require(
+                block.architecture.tying != "untied",
+                f"the networks of t = {block.first} to {block.last} have untied weights, so no energy: "
+                "train with network.tying = 'tied' and network.prediction = 'x0'",
+            )
 
     def _index(self, t: int) -> int:
         """Position of the block that holds time ``t``."""

@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from undiffuse import datasets
 from undiffuse import figures as drawing
 from undiffuse.datasets import Dataset
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.flow import flow_log_density
 from undiffuse.diffusion.work import Work, trajectory_terms, work
-from undiffuse.runs import config as configuration
+from undiffuse.studies.densities import Route, denoiser_of
 from undiffuse.studies.keep import Kept, keep, prepare
-from undiffuse.studies.open_run import OpenRun, RunLike
+from undiffuse.studies.open_run import RunLike
 from undiffuse.studies.options import Changes, N, PresetName
-from undiffuse.support import results
 from undiffuse.support.arrays import Array, Floats
 from undiffuse.support.costs import Cost, OnCost, seconds_of, stages, step_seconds
-from undiffuse.support.errors import UserError, require
+from undiffuse.support.errors import require
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import mean_and_stderr
@@ -71,23 +69,6 @@ class Settings:
     t: int = 1
     out: Path | None = None
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Route(results.Result):
-    """``-log p(x_t)`` by one route, mean over samples with its standard error, in nats.
-
-    Attributes
-    ----------
-    nats, stderr : float
-    off, off_stderr : float, optional
-        Mean distance from the truth, where that is known, sample by sample.
-    """
-
-    nats: float
-    stderr: float
-    off: float | None = None
-    off_stderr: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +141,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     """
     prepare(settings.out)
     begun = time.monotonic()
-    of, denoiser, data = _of(settings)
+    of, denoiser, data = denoiser_of(settings.run, settings.exact, settings.changes)
     require(settings.n >= 2, f"n = {settings.n}: wanted at least 2 samples")
     forward, n = denoiser.forward, min(settings.n, len(data.held_out))
     require(1 <= settings.t < forward.T, f"t = {settings.t}: wanted a time in 1..{forward.T - 1}")
@@ -207,21 +188,6 @@ def figures(result: Result) -> dict[str, Figure]:
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _of(settings: Settings) -> tuple[str, Denoiser, Dataset]:
-    """What it is the density of, in words, the denoiser and the data."""
-    if (settings.run is None) == (settings.exact is None):
-        raise UserError("give either a run folder, or --exact with a preset such as curie-weiss")
-    if settings.run is not None:
-        require(not settings.changes, "--set goes with --exact; a run is what it was")
-        opened = OpenRun.of(settings.run)
-        return f"bank of {opened.path}", opened.model, opened.data
-    assert settings.exact is not None  # noqa: S101  one of the two is given
-    config = configuration.load(settings.exact, list(settings.changes))
-    data = datasets.load(config)
-    name, denoiser = data.exact(config.forward())
-    return f"exact denoiser of {config.name} ({name})", denoiser, data
-
-
 def _result(
     settings: Settings,
     of: tuple[str, Denoiser, Dataset],
@@ -248,10 +214,6 @@ def _result(
     flow, coarse = flows
     truth = data.log_density(denoiser.forward, x, settings.t)
 
-    def route(log_p: Floats) -> Route:
-        mean, stderr = mean_and_stderr(-log_p)
-        return Route(mean, stderr) if truth is None else Route(mean, stderr, *mean_and_stderr(truth - log_p))
-
     effective, K = done.effective, settings.trajectories
     failed = float(np.mean((effective < _FEW * K) & (effective < 10)))
     warning = None
@@ -269,10 +231,10 @@ def _result(
         trajectories=K,
         dim=denoiser.dim,
         seed=settings.seed,
-        truth=None if truth is None else Route(*mean_and_stderr(-truth)),
-        bound=route(-done.bound),
-        importance=route(done.log_density),
-        flow=route(flow),
+        truth=None if truth is None else Route.of(truth),
+        bound=Route.of(-done.bound, truth),
+        importance=Route.of(done.log_density, truth),
+        flow=Route.of(flow, truth),
         flow_step_error=float(np.mean(np.abs(coarse - flow)) / 3),
         effective=float(np.median(effective)),
         effective_least=float(effective.min()),

@@ -58,6 +58,10 @@ class Purpose(Enum):
     ROW_BOUND = (33, "t")
     WORK = (34, "trajectory")
     LIKELIHOOD_POINTS = (35,)
+    FREE_ENERGY = (36,)
+    FREE_ENERGY_END = (37,)
+    FREE_ENERGY_DATA = (38,)
+    ENERGY_POINTS = (39, "t")
     # figures
     FORWARD_FIGURE = (40,)
     STEP_FIGURE = (41, "t")
