@@ -141,6 +141,9 @@ COMMANDS = {
         "--components", "--hidden", "--points", "--passes", "--batch", "--seeds", "--seed", "--set", "--out",
     ],
     ("physics", "critical-times", "spiral.toml", "-n", "50", "--points", "8"): ["-n", "--points", "--seed"],
+    ("physics", "two-clusters", "-n", "3", "--noises", "1", "--dim", "40", "--times", "4", "--seeds", "2"): [
+        "-n", "--noises", "--sigma", "--ridge", "--dim", "--times", "--seeds", "--samples", "--seed", "--out",
+    ],
     ("perceptron", "--orders", "0", "--digits", "0", "1"): ["--max-passes", "--seed", "--figure", "--data"],
 }  # fmt: skip
 

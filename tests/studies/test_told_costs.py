@@ -22,6 +22,7 @@ from undiffuse.studies import (
     sample,
     sweep,
     train,
+    two_clusters,
     uturn,
 )
 
@@ -58,6 +59,10 @@ JOBS = {
     ),
     "curie-weiss": lambda run, spiral, out: (curie_weiss, curie_weiss.Settings(spins=(60,), walkers=100, points=2)),
     "langevin": lambda run, spiral, out: (langevin, langevin.Settings(walkers=100)),
+    "two-clusters": lambda run, spiral, out: (
+        two_clusters,
+        two_clusters.Settings(n=(4, 8), dim=200, times=6, seeds=2, samples=20),
+    ),
     "perceptron": lambda run, spiral, out: (perceptron, perceptron.Settings(orders=1)),
 }
 

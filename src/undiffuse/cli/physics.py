@@ -1,6 +1,8 @@
-"""Commands that need no training: physics curie-weiss, langevin, critical-times; linear."""
+"""Commands that need no run: physics curie-weiss, langevin, critical-times, two-clusters; linear."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from undiffuse.cli.answers import Json, answer, measured, say
 from undiffuse.cli.tables import Part, Table
@@ -12,6 +14,7 @@ from undiffuse.studies import critical_times as transitions
 from undiffuse.studies import curie_weiss as breaking
 from undiffuse.studies import langevin as walks
 from undiffuse.studies import linear as linear_model
+from undiffuse.studies import two_clusters as clusters
 from undiffuse.support.progress import progress
 from undiffuse.support.stats import Line
 
@@ -110,6 +113,41 @@ def critical_times(settings: transitions.Settings, *, json: Json = False) -> Non
     with progress("critical times", "groups of curves") as update:
         result = transitions.run(settings, update, say)
     answer(result, json, [*times_table(result.found), *(result.figures or ())])
+
+
+def two_clusters(settings: clusters.Settings = clusters.Settings(), *, json: Json = False) -> None:  # noqa: B008
+    """Learn two Gaussian clusters from n points with one hidden unit for each time, beside the closed form."""
+    with progress("training", "networks") as update:
+        result = clusters.run(settings, update, say)
+    even = int(np.argmin(np.abs(np.log(result.signal_to_noise))))
+    rows = [
+        [
+            f"{size.noises}",
+            f"{size.n}",
+            measured(size.error, size.error_stderr, 4),
+            f"{size.error_closed_form:.4f}",
+            f"{size.bayes:.4f}",
+            measured(size.variance, size.variance_stderr),
+            f"{size.variance_closed_form:.3f}",
+            measured(size.overlap[even], size.overlap_stderr[even], 4),
+            f"{size.overlap_closed_form[even]:.4f}",
+        ]
+        for size in result.sizes
+    ]
+    head = ["noises", "n", "mean's error", "theory", "Bayes", "variance", "theory", "cos(w, mu)", "theory"]
+    lines: list[Part] = [
+        f"two clusters in {result.dim} dimensions, sigma = {result.sigma:g}, ridge = {result.ridge:g}; "
+        f"{result.seeds} training sets of each size",
+        Table(head, rows),
+        f"cos(w, mu) is that of the time where signal over noise is {result.signal_to_noise[even]:.2f}",
+    ]
+    for rate in result.rates:
+        noises = f"{rate.noises} noise{'s' if rate.noises > 1 else ''} a point"
+        lines.append(f"{noises}: mean's error over theory {measured(rate.ratio, rate.ratio_stderr)}")
+        if rate.slope is not None and rate.slope_stderr is not None:
+            theory = f"theory {rate.slope_closed_form:.3f}, for large n -1"
+            lines.append(f"{noises}: slope against log n {measured(rate.slope, rate.slope_stderr)} ({theory})")
+    answer(result, json, [*lines, f"{result.seconds:.1f} s", *(result.figures or ())])
 
 
 def linear(settings: linear_model.Settings, *, json: Json = False) -> None:

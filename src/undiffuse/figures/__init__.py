@@ -22,6 +22,7 @@ from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
 from undiffuse.figures.tables import Cloud, columns_and_pairs
+from undiffuse.figures.two_clusters import two_clusters
 from undiffuse.figures.views import side_by_side
 from undiffuse.figures.weights import (
     line_potentials,
@@ -71,5 +72,6 @@ __all__ = [
     "spectra",
     "starts",
     "training_scheme",
+    "two_clusters",
     "weights_along_time",
 ]

@@ -100,6 +100,8 @@ class Purpose(Enum):
     CASCADE_START = (76,)
     CASCADE_PROBES = (77, "t")
     GAINS = (78, "t")
+    TWO_CLUSTERS = (80, "n", "noises", "replicate")
+    TWO_CLUSTER_STARTS = (81, "n", "noises", "replicate")
 
     @property
     def number(self) -> int:
