@@ -192,3 +192,9 @@ def test_steps_without_noise_are_refused(wells, sampler):
 def test_no_particles_are_refused():
     with pytest.raises(UserError, match="particles = 0"):
         Inpainting("smc", particles=0)
+
+
+def test_more_particles_than_fit_are_refused_before_they_are_made(tiny_run_path):
+    model = ud.Diffusion.load(tiny_run_path)
+    with pytest.raises(UserError, match="particles of 1 rows takes .* of memory"):
+        model.inpaint([[0.0, 0.0]], [True, False], how=Inpainting("smc", particles=10**12))

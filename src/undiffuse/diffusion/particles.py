@@ -33,6 +33,7 @@ from undiffuse.support.stats import PrincipalAxes, exp_rows
 from undiffuse.support.streams import Purpose, Streams
 
 _RESAMPLE = 0.5  # share of the particles below which their effective number is made whole again
+_ARRAYS = 8  # of particles, held at once
 _FLAT = 1e8  # variance, in units of s^2, of a law that knows nothing
 
 
@@ -144,6 +145,11 @@ def clouds(
         for mask, some in zip(masks, rows, strict=True)
     ]
     return (Cloud.together(found, rows) for found in zip(*ways, strict=True))
+
+
+def bytes_of(n: int, particles: int, dim: int) -> int:
+    """Memory that :func:`clouds` takes, about: arrays of particles of double precision."""
+    return _ARRAYS * 8 * n * particles * dim
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from undiffuse.baselines.conditionals import by_class_gaussians, by_training_set
 from undiffuse.datasets import Images, masks
 from undiffuse.diffusion.inpainting import Inpainting, Method, inpaint_trajectory
-from undiffuse.diffusion.particles import Cloud, clouds
+from undiffuse.diffusion.particles import Cloud, bytes_of, clouds
 from undiffuse.diffusion.reverse import State
 from undiffuse.metrics.reconstruction import Score, inpainting_score
 from undiffuse.studies.open_run import OpenRun, RunLike
@@ -23,8 +23,6 @@ from undiffuse.support.errors import UserError
 from undiffuse.support.files import check_memory, check_output, write_npz
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.streams import Purpose, stream
-
-_ARRAYS = 8  # of particles, held at once
 
 
 @Parameter(name="*")
@@ -140,7 +138,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     steps = len(how.path(sampler.way(opened.model))) - 1
 
     if how.method == "smc":
-        needed = _ARRAYS * 8 * settings.n * how.particles * opened.model.dim
+        needed = bytes_of(settings.n, how.particles, opened.model.dim)
         check_memory(needed, f"{how.particles} particles of {settings.n} images")
 
     def walked() -> Iterator[State | Cloud]:
