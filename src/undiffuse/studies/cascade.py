@@ -389,7 +389,7 @@ def _curves(kind: str, bench: Bench, each: Sequence[Trained], axes: PrincipalAxe
 
 def _over(values: Floats) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
     """Mean and standard error over trainings (rows) of each component; None where one training has no value."""
-    known = np.isfinite(values).all(axis=0)
+    known = [bool(np.isfinite(column).all()) for column in values.T]
     means = tuple(float(v.mean()) if ok else None for v, ok in zip(values.T, known, strict=True))
     errors = tuple(stderr(v) if ok else None for v, ok in zip(values.T, known, strict=True))
     return means, errors
