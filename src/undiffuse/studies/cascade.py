@@ -190,6 +190,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     UserError
         If a setting is out of range, or the data do not vary along so many components.
     """
+    from undiffuse.support import with_torch  # noqa: F401  its absence is said before any work
+
     prepare(settings.out)
     begun = time.monotonic()
     bench, x, axes = _bench(settings)
