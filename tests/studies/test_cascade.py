@@ -55,7 +55,7 @@ def test_relu_networks_learn_the_first_component_of_symmetric_data_at_half_the_r
 
 def test_the_command_draws_a_figure_and_answers_the_same_on_two_workers(spins, tmp_path, capsys):
     words = ["--components", "2", "--hidden", "8", "--points", "4", "--passes", "1", "--seeds", "2"]
-    few = [*words, "--set=data.n=200", "--set=data.beta=0.8"]
+    few = [*words, "--set=data.n=100", "--set=data.beta=0.3"]
     out = tmp_path / "out"
     one, two = (
         answer(capsys, "physics", "cascade", str(spins), *few, "--workers", workers, "--out", str(out))

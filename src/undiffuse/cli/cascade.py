@@ -19,7 +19,7 @@ def cascade(settings: study.Settings, *, json: Json = False) -> None:
             f"{result.variances[k]:.3g}",
             f"{result.tau_theory[k]:.3f}",
             _known(result.tau[k], result.tau_stderr[k]),
-            measured(result.jacobian_gain[k], result.jacobian_gain_stderr[k], 2),
+            measured(result.jacobian_gain[k], result.jacobian_gain_stderr[k]),
             f"{linear.theory[k]:.0f}",
             _known(linear.steps[k], linear.stderr[k], 0),
             f"{relu.theory[k]:.0f}",
@@ -44,5 +44,5 @@ def _known(value: float | None, error: float | None, digits: int = 3) -> str:
 
 
 def _power(name: str, clock: study.Clock) -> str:
-    power = _known(clock.exponent, clock.exponent_stderr, 2)
-    return f"{name} units: steps go as variance^({power}), theory {clock.exponent_theory:.2f}"
+    power = _known(clock.exponent, clock.exponent_stderr)
+    return f"{name} units: steps go as variance^({power}), theory {clock.exponent_theory:.3f}"

@@ -190,6 +190,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     UserError
         If a setting is out of range, or the data do not vary along so many components.
     """
+    from undiffuse.support import with_torch  # noqa: F401  its absence is said before any work
+
     prepare(settings.out)
     begun = time.monotonic()
     bench, x, axes = _bench(settings)
@@ -389,7 +391,7 @@ def _curves(kind: str, bench: Bench, each: Sequence[Trained], axes: PrincipalAxe
 
 def _over(values: Floats) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
     """Mean and standard error over trainings (rows) of each component; None where one training has no value."""
-    known = np.asarray(np.isfinite(values).all(axis=0))
+    known = [bool(np.isfinite(column).all()) for column in values.T]
     means = tuple(float(v.mean()) if ok else None for v, ok in zip(values.T, known, strict=True))
     errors = tuple(stderr(v) if ok else None for v, ok in zip(values.T, known, strict=True))
     return means, errors
