@@ -5,7 +5,7 @@ import pytest
 
 from helpers import answer
 from undiffuse import UserError
-from undiffuse.studies import cascade
+from undiffuse.studies import cascade, cascade_training
 
 SPINS = """
 name = "eight-spins"
@@ -66,6 +66,13 @@ def test_the_command_draws_a_figure_and_answers_the_same_on_two_workers(spins, t
     assert one | {"seconds": 0} == two | {"seconds": 0}
 
 
-def test_a_component_that_is_never_learned_is_refused_before_the_work(spins):
-    with pytest.raises(UserError, match="SGD would need more than 200000 steps"):
-        cascade.run(cascade.Settings(str(spins), changes=("data.beta=6",), components=2, workers=1))
+def test_a_component_that_takes_too_long_to_learn_is_refused_before_the_work(spins, monkeypatch):
+    monkeypatch.setattr(cascade_training, "MOST_STEPS", 100)
+    with pytest.raises(UserError, match="SGD would need more than 100 steps"):
+        cascade.run(cascade.Settings(str(spins), components=2, workers=1))
+
+
+def test_a_component_without_variance_is_refused_before_the_work(spins):
+    """At beta = 9 all spins are alike."""
+    with pytest.raises(UserError, match="the data do not vary along so many axes"):
+        cascade.run(cascade.Settings(str(spins), changes=("data.beta=9",), components=2, workers=1))
