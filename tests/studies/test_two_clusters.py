@@ -58,6 +58,7 @@ def test_sizes_do_not_depend_on_which_others_are_asked_for():
         (["--times", "3"], "times = 3: wanted 4 to 10000"),
         (["--seeds", "1"], "seeds = 1: wanted 2 to 10000, for errors"),
         (["--samples", "1"], "samples = 1: wanted at least two"),
+        (["--times", "9" * 400], "(400 characters): wanted 4 to 10000"),
     ],
 )
 def test_a_wrong_number_is_answered_in_one_line(words, message, capsys):

@@ -23,7 +23,7 @@ from undiffuse.physics.two_cluster_sizes import Rate, Size
 from undiffuse.physics.two_clusters import Solution, TrainingSet, forward_from
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.support.costs import Cost, OnCost, seconds_of
-from undiffuse.support.errors import require
+from undiffuse.support.errors import require, shown
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
 from undiffuse.support.streams import Purpose, stream
@@ -150,10 +150,12 @@ def _solutions(settings: Settings) -> list[Solution]:
         require(
             len(given) >= 1 and len(set(given)) == len(given), f"{name} = {list(given)}: wanted different whole numbers"
         )
-        require(max(given) <= most, f"{name} = {max(given):.6g}: wanted at most {most}")
-    require(2 <= settings.dim <= 10**9, f"dim = {settings.dim:.6g}: wanted 2 to 1e9")
-    require(2 <= settings.seeds <= _MOST_SEEDS, f"seeds = {settings.seeds:.6g}: wanted 2 to {_MOST_SEEDS}, for errors")
-    require(4 <= settings.times <= _MOST_TIMES, f"times = {settings.times:.6g}: wanted 4 to {_MOST_TIMES}")
+        require(max(given) <= most, f"{name} = {shown(max(given))}: wanted at most {most}")
+    require(2 <= settings.dim <= 10**9, f"dim = {shown(settings.dim)}: wanted 2 to 1e9")
+    require(
+        2 <= settings.seeds <= _MOST_SEEDS, f"seeds = {shown(settings.seeds)}: wanted 2 to {_MOST_SEEDS}, for errors"
+    )
+    require(4 <= settings.times <= _MOST_TIMES, f"times = {shown(settings.times)}: wanted 4 to {_MOST_TIMES}")
     require(settings.samples >= 2, f"samples = {settings.samples}: wanted at least two")
     solutions = [Solution(points, settings.sigma, settings.ridge, draws) for draws in noises for points in n]
     rows = max(1 + s.n * (1 + int(s.noises)) for s in solutions)
