@@ -7,6 +7,7 @@ from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.addnodes import pending_xref
 
 import undiffuse
 
@@ -24,7 +25,17 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_templates", "**/.ipynb_checkpoints"]
+templates_path = ["_templates"]
+highlight_language = "none"  # fences that say no language are commands with a word on each
+
+nitpicky = True  # a reference that leads nowhere is a warning
+nitpick_ignore_regex = [
+    ("py:class", r"(?!undiffuse\.).*[^A-Za-z].*|[a-z]+|[A-Z]"),  # words and shapes in the types of docstrings
+    ("py:class", r"Number|Format|Time|RandomState|BaseEstimator|Generator|Figure|Axes|Path"),  # what is no page of ours
+    ("py:(class|func)", r"DiffusersModel|stretched|undiffuse\.(networks\.precise|physics\.corrected)\..*"),
+    ("py:(mod|obj)", r"undiffuse\.(datasets|studies\.linear|diffusion\.leaps)"),  # modules, which have no pages
+]
 
 html_theme = "furo"
 html_title = "undiffuse"
@@ -64,6 +75,28 @@ def contents_of_index(app: Any, docname: str, source: list[str]) -> None:
         source[0] += "\n```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(own) + "\n```\n"
 
 
+def public_bases(app: Any, name: str, obj: type, options: Any, bases: list[type]) -> None:
+    """Leave out ``object`` and the like, and put what a private base derives from in its place."""
+    found = list(bases)
+    while private := [base for base in found if isinstance(base, type) and base.__name__.startswith("_")]:
+        at = found.index(private[0])
+        found[at : at + 1] = private[0].__bases__
+    bases[:] = [b for b in found if getattr(b, "__module__", "").startswith("undiffuse")] or found
+
+
+def short_name(app: Any, env: Any, node: pending_xref, content: Any) -> Any:
+    """Find what is named without its package, as docstrings name it; the shortest full name wins."""
+    target = node.get("reftarget", "").lstrip("~.")
+    domain = env.get_domain("py")
+    word = node.get("reftype") == "class" and not target[:1].isupper()  # in the type of a parameter
+    if node.get("refdomain") != "py" or not target or word:
+        return None
+    full = sorted((name for name in domain.objects if name.endswith(f".{target}")), key=len)
+    if not full:
+        return None
+    return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], full[0], node, content)
+
+
 def take_notebooks(app: Any) -> None:
     """Copy the notebooks below this folder, where Sphinx looks for pages."""
     if NOTEBOOKS.is_dir():
@@ -87,3 +120,5 @@ def setup(app: Any) -> None:
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("builder-inited", take_notebooks)
     app.connect("source-read", contents_of_index)
+    app.connect("autodoc-process-bases", public_bases)
+    app.connect("missing-reference", short_name)

@@ -269,7 +269,7 @@ def fit(
     """Train a bank on samples, in memory.
 
     Without a preset every setting is chosen from the samples, as ``undiffuse run FILE`` does: they may be in any units,
-    which samples come back in (see :attr:`Diffusion.units`). With a preset the samples are taken as they are.
+    which samples come back in (see ``units`` of :class:`Diffusion`). With a preset the samples are taken as they are.
 
     Parameters
     ----------

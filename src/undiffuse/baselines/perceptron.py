@@ -13,7 +13,7 @@ from undiffuse.support.errors import require
 
 @dataclass(frozen=True)
 class PerceptronResult:
-    """A trained perceptron ``y = sgn(w . x + b)``.
+    """A trained perceptron ``y = sgn(w^T x + b)``.
 
     Attributes
     ----------

@@ -118,7 +118,7 @@ class Covariance:
     eigenvalue, eigenvalue_stderr : float
         Lambda, in squared units of the data.
     overlap : float
-        |cosine| between its eigenvector and the line of class means.
+        ``|cosine|`` between its eigenvector and the line of class means.
     """
 
     time: Time
