@@ -69,8 +69,27 @@ def test_physics_and_the_linear_model_need_no_torch(command):
     assert code == 0, said
 
 
-def test_without_torch_a_training_of_images_is_refused_in_one_line_and_leaves_nothing(tmp_path):
-    code, said = without_torch("train", "mnist-01-quick", "--out", tmp_path / "run")
+def test_a_bank_of_images_is_sampled_without_torch(digits_run_path, tmp_path):
+    code, said = without_torch("sample", digits_run_path, "-n", "5", "--out", tmp_path / "x.npy")
+    assert code == 0, said
+    assert np.load(tmp_path / "x.npy").shape[0] == 5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "mnist-01-quick"],
+        ["train", "curie-weiss"],
+        ["train", "spiral-2pi", "--set", "training.engine=torch"],
+        ["train", "spiral-2pi", "--set", "network.activation=sigmoid"],
+        ["physics", "cascade", "spiral-2pi", "--components", "2"],
+        ["export", "RUN", "--to", "torch-state"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_do_without_torch_is_refused_in_one_line_and_leaves_nothing(words, tiny_run_path, tmp_path):
+    words = [str(tiny_run_path) if word == "RUN" else word for word in words]
+    code, said = without_torch(*words, "--out", tmp_path / "new")
     assert code == 2
     assert said.endswith("pip install 'undiffuse[torch]'\n")
     assert len(said.splitlines()) == 1

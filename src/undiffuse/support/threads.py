@@ -38,7 +38,7 @@ def _libraries(loaded: frozenset[str]) -> Any:
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
     """Limit torch to one thread inside a ``with`` block; on small products more are slower."""
-    import torch
+    from undiffuse.support.with_torch import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -6,7 +6,7 @@ try:
     import torch as torch
 except ImportError:
     raise UserError(
-        "images, networks of many variables and exchange with torch need torch: pip install 'undiffuse[torch]'"
+        "images, banks of spins or many variables and exchange with torch need torch: pip install 'undiffuse[torch]'"
     ) from None
 
 __all__ = ["torch"]
