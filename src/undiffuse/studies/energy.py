@@ -340,7 +340,11 @@ def _seconds(
     T, t, K = denoiser.forward.T, settings.t, settings.trajectories
 
     def one(of: Energy) -> float:
-        return T * seconds_of(lambda: (of.xi_hat(points, T), of.xi_trace(points, T), of.log_density(points, T)))
+        def evaluate(at: Floats) -> object:
+            return of.xi_hat(at, T), of.xi_trace(at, T), of.log_density(at, T)
+
+        evaluate(points[:2])  # the first call loads and compiles what the others need
+        return T * seconds_of(lambda: evaluate(points))
 
     few = x[: min(len(x), 16)]
     walk = trajectory_terms(denoiser, few, t, Streams(0, Purpose.WORK), K)
