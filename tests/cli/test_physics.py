@@ -140,7 +140,7 @@ def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, ca
         (["physics", "cascade", "curie-weis"], "did you mean 'curie-weiss'"),
         (["physics", "cascade", "curie-weiss", "--seeds", "1"], "wanted at least 2, for errors over trainings"),
         (["physics", "cascade", "curie-weiss", "--points", "3"], "points = 3: wanted at least 4"),
-        (["physics", "cascade", "curie-weiss", "--set=data.n=6"], "wanted fewer than the 6 training samples"),
+        (["physics", "cascade", "curie-weiss", "--set=data.n=6"], "6 training samples do not fill one minibatch"),
         (["physics", "cascade", "spiral-2pi", "--components", "2", "--batch", "90000"], "training samples"),
         (["linear", "spiral-2pi", "--components", "0"], "components = 0: wanted at least 1"),
         (["analyse", "nowhere"], "nowhere"),

@@ -55,7 +55,16 @@ JOBS = {
     ),
     "cascade": lambda run, spiral, out: (
         cascade,
-        cascade.Settings(str(spiral), components=2, hidden=8, points=4, passes=1, seeds=2, workers=1),
+        cascade.Settings(
+            "curie-weiss",
+            ("data.spins=8", "data.n=400", "data.beta=0.8"),
+            components=2,
+            hidden=8,
+            points=4,
+            passes=1,
+            seeds=2,
+            workers=1,
+        ),
     ),
     "curie-weiss": lambda run, spiral, out: (curie_weiss, curie_weiss.Settings(spins=(60,), walkers=100, points=2)),
     "langevin": lambda run, spiral, out: (langevin, langevin.Settings(walkers=100)),
