@@ -57,7 +57,7 @@ JOBS = {
         cascade,
         cascade.Settings(
             "curie-weiss",
-            ("data.spins=8", "data.n=400", "data.beta=0.8"),
+            changes=("data.spins=8", "data.n=400", "data.beta=0.8"),
             components=2,
             hidden=8,
             points=4,
