@@ -12,7 +12,7 @@ from undiffuse.physics.two_cluster_network import Generated, Trained
 from undiffuse.physics.two_clusters import Solution, TrainingSet
 from undiffuse.support.arrays import Floats
 from undiffuse.support.results import Result
-from undiffuse.support.stats import mean_and_stderr, straight_line
+from undiffuse.support.stats import mean_and_stderr, stderrs, straight_line
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class Size(Result):
             plus=plus[0],
             plus_stderr=plus[1],
             overlap=tuple(overlaps.mean(axis=0).tolist()),
-            overlap_stderr=_stderrs(overlaps),
+            overlap_stderr=tuple(stderrs(overlaps).tolist()),
             overlap_closed_form=tuple(solution.overlap(forward, t) for t in times),
             skip=tuple(skips.mean(axis=0).tolist()),
-            skip_stderr=_stderrs(skips),
+            skip_stderr=tuple(stderrs(skips).tolist()),
             skip_closed_form=tuple(solution.skip(forward, t) for t in times),
             aligned=tuple(np.mean([trained.aligned for trained, _, _ in measured], axis=0).tolist()),
         )
@@ -143,7 +143,3 @@ class Rate(Result):
 def _overlaps(weights: Floats, mu: Floats) -> Floats:
     """Cosines of the angles between weights ``(T, k)`` and mu, without the sign that tanh leaves open."""
     return np.asarray(np.abs(weights @ mu) / (np.linalg.norm(weights, axis=1) * np.linalg.norm(mu)))
-
-
-def _stderrs(values: Floats) -> tuple[float, ...]:
-    return tuple((values.std(axis=0, ddof=1) / np.sqrt(len(values))).tolist())

@@ -30,7 +30,7 @@ from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require, shown
 from undiffuse.support.files import check_memory
 from undiffuse.support.progress import OnProgress, silent
-from undiffuse.support.stats import PrincipalAxes, stderr
+from undiffuse.support.stats import PrincipalAxes, stderr, stderrs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -197,7 +197,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     bench, x, axes = _bench(settings)
     if on_cost is not None:
         several = processes(settings.workers, settings.seeds)
-        one = training.seconds(bench, x)
+        one = training.seconds(bench, x, axes.variances)
         work = f"{settings.seeds} trainings at {len(bench.times)} times and along SGD"
         on_cost(Cost(one * -(-settings.seeds // several), work, "fewer --seeds, --points, --passes or --components"))
     calls = [(bench, replicate) for replicate in range(settings.seeds)]
@@ -219,15 +219,10 @@ def figures(result: Result) -> dict[str, Figure]:
     )
     halves = drawing.Halves(
         theory=np.array(result.tau_theory),
-        **{
-            name: _plotted(getattr(result, of))
-            for name, of in (
-                ("regression", "tau"),
-                ("jacobian", "tau_jacobian"),
-                ("regression_stderr", "tau_stderr"),
-                ("jacobian_stderr", "tau_jacobian_stderr"),
-            )
-        },
+        regression=_plotted(result.tau),
+        jacobian=_plotted(result.tau_jacobian),
+        regression_stderr=_plotted(result.tau_stderr),
+        jacobian_stderr=_plotted(result.tau_jacobian_stderr),
     )
     clocks = {
         kind: drawing.ClockLines(
@@ -333,17 +328,17 @@ def _summed_up(
         tau_jacobian=other[0],
         tau_jacobian_stderr=other[1],
         jacobian_gain=tuple(at.mean(axis=0).tolist()),
-        jacobian_gain_stderr=tuple(stderr(column) for column in at.T),
+        jacobian_gain_stderr=tuple(stderrs(at).tolist()),
         clock_tau=float(forward.schedule.ou_time(bench.clock)),
         clock={kind: _clock(kind, each, variances) for kind in ACTIVE},
         seconds=round(seconds, 2),
         ou_time=tuple(tau.tolist()),
         regression=regression.mean(axis=0),
-        regression_stderr=_errors(regression),
+        regression_stderr=stderrs(regression),
         jacobian=jacobian.mean(axis=0),
         steps=each[0].steps,
         learned={kind: share.mean(axis=0) for kind, share in learned.items()},
-        learned_stderr={kind: _errors(share) for kind, share in learned.items()},
+        learned_stderr={kind: stderrs(share) for kind, share in learned.items()},
         learned_theory={kind: _curves(kind, bench, each, axes) for kind in ACTIVE},
     )
 
@@ -351,16 +346,15 @@ def _summed_up(
 def _clock(kind: str, each: Sequence[Trained], variances: Floats) -> Clock:
     half = np.stack([one.learned[kind].half for one in each])
     theory = np.stack([one.learned[kind].theory for one in each])
-    powers = _powers(variances, half)
+    powers, predicted = _powers(variances, half), _powers(variances, theory)
     steps, errors = _over(half)
-    several = powers is not None and len(powers) > 1
     return Clock(
         steps,
         errors,
         tuple(theory.mean(axis=0).tolist()),
-        float(powers.mean()) if powers is not None else None,
-        stderr(powers) if several and powers is not None else None,
-        float(np.mean(theory_powers)) if (theory_powers := _powers(variances, theory)) is not None else -1.0,
+        None if powers is None else float(powers.mean()),
+        None if powers is None else stderr(powers),
+        -1.0 if predicted is None else float(predicted.mean()),
     )
 
 
@@ -395,10 +389,6 @@ def _over(values: Floats) -> tuple[tuple[float | None, ...], tuple[float | None,
     means = tuple(float(v.mean()) if ok else None for v, ok in zip(values.T, known, strict=True))
     errors = tuple(stderr(v) if ok else None for v, ok in zip(values.T, known, strict=True))
     return means, errors
-
-
-def _errors(values: Floats) -> Floats:
-    return np.asarray(values.std(axis=0, ddof=1) / np.sqrt(len(values)))
 
 
 def _plotted(values: Sequence[float | None]) -> Floats:

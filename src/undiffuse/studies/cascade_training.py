@@ -177,12 +177,11 @@ def trained(bench: Bench, replicate: int) -> Trained:
         )
 
 
-def seconds(bench: Bench, x: Floats) -> float:
-    """Seconds of the trainings of one seed, from a few steps of each."""
+def seconds(bench: Bench, x: Floats, variances: Floats) -> float:
+    """Seconds of the trainings of one seed, from a few steps of each; ``variances`` are those along the data's axes."""
     with one_thread(), one_torch_thread():
         few = x[: 4 * bench.batch].astype(np.float32)
         a, total = bench.architecture(x.shape[1]), 0.0
-        variances = PrincipalAxes.of(x).variances
         made = bench.passes * -(-len(x) // bench.batch)
         for times, whole in ((len(bench.times), made), (1, len(ACTIVE) * bench.steps(variances))):
             weights = [TrainingState.fresh(Weights.zeros(a), a) for _ in range(times)]

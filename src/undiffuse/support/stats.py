@@ -18,6 +18,11 @@ def stderr(values: ArrayLike) -> float:
     return float(array.std(ddof=1) / np.sqrt(len(array))) if len(array) > 1 else float("nan")
 
 
+def stderrs(values: Floats) -> Floats:
+    """:func:`stderr` of each column of values ``(n, ...)``, two or more to a column."""
+    return np.asarray(values.std(axis=0, ddof=1) / np.sqrt(len(values)))
+
+
 def mean_and_stderr(values: ArrayLike) -> tuple[float, float]:
     """Mean of independent values and its standard error.
 

@@ -9,7 +9,8 @@ import torch
 
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.support.arrays import Float32, Floats
-from undiffuse.training.adam import Adam, Tensors
+from undiffuse.training.adam import Adam
+from undiffuse.training.optimiser import Optimiser, Tensors
 from undiffuse.training.sgd import Sgd
 from undiffuse.training.state import TrainingState
 
@@ -56,7 +57,7 @@ class TorchEngine:
             (self._stacked([s.first for s in states]), self._stacked([s.second for s in states])),
             states[0].step,
             self._stacked([s.average for s in states if s.average is not None]),
-            average**Adam.AVERAGE_EVERY,
+            average**Optimiser.AVERAGE_EVERY,
             self._products if lower else None,
         )
         self._rooms: dict[tuple[str, tuple[int, ...], torch.dtype], torch.Tensor] = {}
