@@ -18,7 +18,6 @@ from undiffuse.diffusion.denoiser import AxisDenoiser, Denoiser, March
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.inpainting import Inpainting, as_mask, inpaint
 from undiffuse.diffusion.likelihood import Bound, bound
-from undiffuse.diffusion.particles import bytes_of
 from undiffuse.diffusion.samplers import Sampler, Variance
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.networks.bank import Bank
@@ -29,7 +28,6 @@ from undiffuse.runs.folder import RunFolder
 from undiffuse.support import html
 from undiffuse.support.arrays import Array, Floats, as_samples
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory
 from undiffuse.support.stats import PrincipalAxes
 from undiffuse.support.streams import Streams
 from undiffuse.training import Execution, run_errors, train_bank
@@ -217,11 +215,8 @@ class Diffusion(Denoiser):
         Raises
         ------
         UserError
-            As there, or if more particles are wanted than fit into the memory.
+            As there.
         """
-        if how is not None and how.method == "smc":
-            rows = len(np.atleast_2d(np.asarray(x0)))
-            check_memory(bytes_of(rows, how.particles, self.dim), f"{how.particles} particles of {rows} rows")
         if self.units is None:
             return inpaint(self, x0, destroyed, how=how, sampler=sampler, seed=seed)
         columns = self.units.count(self.dim)

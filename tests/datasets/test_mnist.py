@@ -127,6 +127,17 @@ def test_a_configuration_takes_the_first_images_of_each_split():
     assert data.images[0].labels[:3].tolist() == [1, 1, 3]
 
 
+def test_clothes_are_read_from_their_folder(tmp_path, images):
+    section = {"name": "fashion-mnist", "digits": [4, 5], "folder": str(write_folder(tmp_path / "d", *images))}
+    data = datasets.load(config.validate({"data": section}, "test"))
+    assert data.labels == [4, 5]
+
+
+def test_no_digits_stand_in_for_clothes_without_a_folder():
+    with pytest.raises(UserError, match="--data DIR"):
+        datasets.load(config.validate({"data": {"name": "fashion-mnist", "digits": [0, 1]}}, "test"))
+
+
 # -- download ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from undiffuse.cli.answers import Json, answer
 from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import plan as planning
 from undiffuse.studies import slurm as batch
-from undiffuse.support.files import in_bytes
+from undiffuse.support.memory import in_bytes
 from undiffuse.support.progress import duration, progress
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from undiffuse.cli.answers import Json, answer
 from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import doctor as examination
-from undiffuse.support.files import in_bytes
+from undiffuse.support.memory import in_bytes
 
 
 def doctor(settings: examination.Settings = examination.Settings(), *, json: Json = False) -> None:  # noqa: B008

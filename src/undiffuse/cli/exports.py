@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from undiffuse.cli.answers import Json, answer, say
 from undiffuse.studies import export as exporting
-from undiffuse.support.files import in_bytes
+from undiffuse.support.memory import in_bytes
 from undiffuse.support.progress import progress
 
 

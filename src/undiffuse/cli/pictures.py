@@ -16,7 +16,7 @@ from undiffuse.studies.lab_images import ImageResult
 from undiffuse.studies.lab_page import Result
 from undiffuse.studies.lab_plane import PlaneResult
 from undiffuse.studies.lab_spins import SpinResult
-from undiffuse.support.files import in_bytes
+from undiffuse.support.memory import in_bytes
 from undiffuse.support.progress import progress
 
 

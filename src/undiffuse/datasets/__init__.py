@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from undiffuse.datasets.arrays import ArrayData, FileData, LabelledDataset, Missing, RowData, without_missing
 from undiffuse.datasets.base import DATASETS, DataSection, Dataset, register
 from undiffuse.datasets.curie_weiss import CurieWeissData
-from undiffuse.datasets.mnist import ImageData, ImageDataset, Images, fetch, mnist
+from undiffuse.datasets.mnist import FashionData, ImageData, ImageDataset, Images, fetch, mnist
 from undiffuse.datasets.sources import Rows, Source
 from undiffuse.datasets.spiral import Spiral, SpiralData, spiral
 from undiffuse.datasets.units import Units, whole_columns
@@ -30,6 +30,7 @@ __all__ = [
     "CurieWeissData",
     "DataSection",
     "Dataset",
+    "FashionData",
     "FileData",
     "ImageData",
     "ImageDataset",

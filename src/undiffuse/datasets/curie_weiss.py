@@ -12,7 +12,7 @@ from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.classes import Rule
 from undiffuse.support.arrays import Floats
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.settings import Count, Positive
 from undiffuse.support.streams import Purpose, stream
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 
 Bytes = NDArray[np.uint8]
 _PIECE = 1 << 24

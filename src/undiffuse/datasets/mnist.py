@@ -204,6 +204,35 @@ class ImageData(DataSection):
         return ImageDataset.of(train, mnist(self.digits, "test", self.folder, self.pixels).first(self.held_out))
 
 
+@register
+class FashionData(ImageData):
+    """Grey pictures of clothes (Fashion-MNIST; Xiao, Rasul & Vollgraf 2017), from a folder of its four IDX files.
+
+    They have the names and the shapes of MNIST's, so nothing stands in for a folder that is not given.
+
+    Attributes
+    ----------
+    digits : tuple of int
+        Labels to keep, 0 (T-shirt) to 9 (ankle boot).
+    n, held_out, pixels, folder
+        As for :class:`ImageData`.
+    """
+
+    name: Literal["fashion-mnist"] = "fashion-mnist"  # type: ignore[assignment]
+    digits: Annotated[tuple[Annotated[int, Field(ge=0, le=255)], ...], Field(min_length=1, strict=False)] = (
+        *range(10),
+    )
+
+    def make(self, seed: int, samples: object = None) -> Dataset:
+        """Read the images; see :class:`~undiffuse.datasets.base.DataSection`."""
+        require(
+            self.folder is not None,
+            "Fashion-MNIST comes from a folder of its four IDX files: --data DIR. They are to be had at "
+            "https://github.com/zalandoresearch/fashion-mnist",
+        )
+        return super().make(seed, samples)
+
+
 # -- download ---------------------------------------------------------------------------------------------------------
 
 

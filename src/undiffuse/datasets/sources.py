@@ -17,7 +17,8 @@ from undiffuse.datasets import idx
 from undiffuse.datasets.tables import listed, place_of, read_table
 from undiffuse.support.arrays import Floats, as_samples
 from undiffuse.support.errors import UserError, require, shown, unknown
-from undiffuse.support.files import check_memory, read_npy, trouble
+from undiffuse.support.files import read_npy, trouble
+from undiffuse.support.memory import check_memory
 from undiffuse.support.optional import optional
 
 Format = Literal["npy", "npz", "csv", "hdf5", "idx", "png"]

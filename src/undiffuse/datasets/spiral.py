@@ -14,7 +14,7 @@ from undiffuse.datasets.base import DataSection, Dataset, Measure, register
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.settings import Count
 from undiffuse.support.stats import exp_rows
 from undiffuse.support.streams import Purpose, stream

@@ -14,7 +14,8 @@ import numpy as np
 
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, require, shown, unknown
-from undiffuse.support.files import check_memory, trouble
+from undiffuse.support.files import trouble
+from undiffuse.support.memory import check_memory
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t"}  # by ending; of several, the one that the first line has most of

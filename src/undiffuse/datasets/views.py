@@ -11,7 +11,7 @@ import numpy as np
 
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.stats import PrincipalAxes
 
 Kind = Literal["histogram", "points", "images", "curves"]

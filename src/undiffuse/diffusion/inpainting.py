@@ -119,7 +119,8 @@ def inpaint(
     Raises
     ------
     UserError
-        If shapes disagree, the mask is not made of truth values, or method ``smc`` is to take steps without noise.
+        If shapes disagree, the mask is not made of truth values, or method ``smc`` is to take steps without noise or
+        more particles than fit into the memory.
 
     Examples
     --------

@@ -29,6 +29,7 @@ from undiffuse.diffusion.reverse import Frame
 from undiffuse.diffusion.samplers import Sampler, left_the_numbers
 from undiffuse.diffusion.twist import NoisyStep, Product, Twist, noisy_steps
 from undiffuse.support.arrays import Floats
+from undiffuse.support.memory import check_memory
 from undiffuse.support.stats import PrincipalAxes, exp_rows
 from undiffuse.support.streams import Purpose, Streams
 
@@ -129,8 +130,10 @@ def clouds(
     Raises
     ------
     UserError
-        If the sampler adds no noise, or a chain leaves the finite numbers.
+        If the sampler adds no noise, the particles do not fit into the memory, or a chain leaves the finite numbers.
     """
+    needed = _ARRAYS * 8 * particles * x0.size
+    check_memory(needed, f"{particles} particles of {len(x0)} rows")
     frame, theory = Frame.of(denoiser, sampler.clip is not None), denoiser.linear_theory()
     if theory is None:  # one that knows nothing
         flat, axes = np.full(denoiser.dim, _FLAT * denoiser.forward.noise_scale**2), frame.axes
@@ -145,11 +148,6 @@ def clouds(
         for mask, some in zip(masks, rows, strict=True)
     ]
     return (Cloud.together(found, rows) for found in zip(*ways, strict=True))
-
-
-def bytes_of(n: int, particles: int, dim: int) -> int:
-    """Memory that :func:`clouds` takes, about: arrays of particles of double precision."""
-    return _ARRAYS * 8 * n * particles * dim
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from undiffuse.networks.bank import Bank
 from undiffuse.networks.network import Weights
 from undiffuse.support.arrays import Arrays, Float32, Floats
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 
 _COPIES = 4  # a bank in arrays, stacked, as the content of a file, and while that is written
 

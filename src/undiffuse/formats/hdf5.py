@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from undiffuse.support.arrays import Arrays, Floats, as_samples
 from undiffuse.support.errors import UserError, require, shown
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.optional import optional
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from undiffuse.formats.arrays import BankArrays
 from undiffuse.support.errors import require
-from undiffuse.support.files import in_bytes
+from undiffuse.support.memory import in_bytes
 from undiffuse.support.optional import optional
 
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "linear": "Identity"}

@@ -25,7 +25,8 @@ from undiffuse.networks.activations import ACTIVATIONS
 from undiffuse.networks.network import Architecture, Skip, Start, Tying
 from undiffuse.runs.toml import apply_change, parse
 from undiffuse.support.errors import UserError, one_of, shown, unknown
-from undiffuse.support.files import LARGEST_TEXT, check_memory, read_file
+from undiffuse.support.files import LARGEST_TEXT, read_file
+from undiffuse.support.memory import check_memory
 from undiffuse.support.settings import Count, Positive, Section, first_mistake
 from undiffuse.support.streams import LARGEST_SEED
 

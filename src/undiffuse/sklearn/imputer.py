@@ -12,12 +12,11 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from undiffuse.diffusion.inpainting import Inpainting
-from undiffuse.diffusion.particles import bytes_of
 from undiffuse.sklearn import keep
 from undiffuse.sklearn.density import DiffusionDensity
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import one_of, require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 
 _STRATEGIES = ("mean", "draw")
 _METHODS = ("repaint", "smc")
@@ -135,8 +134,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         require(n >= 1, f"n = {n}: wanted at least 1")
         x = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        needed = bytes_of(n * len(x), self.repeats, x.shape[1]) if self.method == "smc" else 6 * 8 * n * x.size
-        check_memory(needed, f"{n} fillings of {len(x)} rows")
+        check_memory(6 * 8 * n * x.size, f"{n} fillings of {len(x)} rows")
         missing = np.isnan(x)
         out = np.repeat(x[None], n, axis=0)
         rng = check_random_state(self.random_state)

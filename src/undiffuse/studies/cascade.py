@@ -28,7 +28,7 @@ from undiffuse.support.arrays import Floats
 from undiffuse.support.backend import LOCAL, processes
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require, shown
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import PrincipalAxes, stderr, stderrs
 

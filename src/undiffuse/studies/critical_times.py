@@ -23,7 +23,7 @@ from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import Changes, IdxFolder, N, PresetName, all_changes
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
 
 if TYPE_CHECKING:

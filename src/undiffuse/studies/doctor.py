@@ -18,7 +18,7 @@ from cyclopts import Parameter
 
 from undiffuse.support import machine, results
 from undiffuse.support.errors import require
-from undiffuse.support.files import in_bytes
+from undiffuse.support.memory import in_bytes
 from undiffuse.support.processor import instruction_sets, multiplies_bfloat16
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.threads import cores

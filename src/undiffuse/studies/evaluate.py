@@ -31,7 +31,8 @@ from undiffuse.studies.sample import draw
 from undiffuse.support import results
 from undiffuse.support.costs import Cost, OnCost, seconds_of, stages
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory, json_bytes, npy_bytes
+from undiffuse.support.files import json_bytes, npy_bytes
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
 from undiffuse.support.threads import PartThreads, one_thread
 

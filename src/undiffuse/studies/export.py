@@ -20,7 +20,8 @@ from undiffuse.studies.sample import cost, draw
 from undiffuse.support import results
 from undiffuse.support.costs import OnCost
 from undiffuse.support.errors import one_of, require
-from undiffuse.support.files import check_folder, check_memory, check_output, make_folder, write_file
+from undiffuse.support.files import check_folder, check_output, make_folder, write_file
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 
 Format = Literal["onnx", "hdf5", "npz", "torch-state"]

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from undiffuse.baselines.conditionals import by_class_gaussians, by_training_set
 from undiffuse.datasets import Images, masks
 from undiffuse.diffusion.inpainting import Inpainting, Method, inpaint_trajectory
-from undiffuse.diffusion.particles import Cloud, bytes_of, clouds
+from undiffuse.diffusion.particles import Cloud, clouds
 from undiffuse.diffusion.reverse import State
 from undiffuse.metrics.reconstruction import Score, inpainting_score
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
 from undiffuse.support.costs import Cost, OnCost, step_seconds
 from undiffuse.support.errors import UserError
-from undiffuse.support.files import check_memory, check_output, write_npz
+from undiffuse.support.files import check_output, write_npz
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.streams import Purpose, stream
 
@@ -136,10 +137,6 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     made = sampler.steps or opened.config.diffusion.T
     check_memory(8 * made * settings.repeats, f"a way with {settings.repeats} repeats")
     steps = len(how.path(sampler.way(opened.model))) - 1
-
-    if how.method == "smc":
-        needed = bytes_of(settings.n, how.particles, opened.model.dim)
-        check_memory(needed, f"{how.particles} particles of {settings.n} images")
 
     def walked() -> Iterator[State | Cloud]:
         if how.method == "smc":

@@ -13,7 +13,7 @@ from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import number_of
 from undiffuse.studies.report import render
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import check_memory, in_bytes
+from undiffuse.support.memory import check_memory, in_bytes
 
 LARGEST_PAGE = 25_000_000
 MOST_TILES = 36

@@ -12,7 +12,7 @@ from undiffuse.studies.lab_page import Asked, BankResult, Page, about_bank, crit
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import number_of
 from undiffuse.studies.report import render
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 
 MOST_PARTICLES = 10_000
 MOST_POINTS = 2_000  # every arrow of the exact score looks at each

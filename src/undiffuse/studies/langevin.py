@@ -22,7 +22,7 @@ from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.support.arrays import Floats
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import share_stderr
 from undiffuse.support.streams import Purpose, stream

@@ -23,7 +23,7 @@ from undiffuse.studies.options import Changes, N, PresetName
 from undiffuse.support.arrays import Array, Floats
 from undiffuse.support.costs import Cost, OnCost, seconds_of, stages, step_seconds
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import mean_and_stderr
 from undiffuse.support.streams import Purpose, Streams, stream

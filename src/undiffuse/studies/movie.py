@@ -20,7 +20,8 @@ from undiffuse.studies.options import Flag, N, number_of
 from undiffuse.support import results
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import one_of, require
-from undiffuse.support.files import check_memory, check_output, write_file
+from undiffuse.support.files import check_output, write_file
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 
 MOST_FRAMES, SMALLEST, WIDEST, FASTEST, MOST_IMAGES, MOST_POINTS = 240, 120, 1080, 50, 100, 10_000

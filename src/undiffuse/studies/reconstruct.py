@@ -13,7 +13,8 @@ from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import DEFAULT_SAMPLER, Flag, N, SamplerOptions
 from undiffuse.support.costs import Cost, OnCost
-from undiffuse.support.files import check_memory, check_output, write_npz
+from undiffuse.support.files import check_output, write_npz
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 
 

@@ -31,7 +31,8 @@ from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.backend import LOCAL, Backend
 from undiffuse.support.costs import Cost, OnCost
-from undiffuse.support.files import check_memory, check_output, write_array, write_file
+from undiffuse.support.files import check_output, write_array, write_file
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
 
 

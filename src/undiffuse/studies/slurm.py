@@ -33,6 +33,8 @@ cd {here}
 {before}python={python}
 out={out}
 export OMP_NUM_THREADS=1 DASK_LOGGING__DISTRIBUTED=warning
+# Dask asks the allocator to give memory back at once, which makes every large array of a training new pages.
+export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=67108864
 
 # Whoever reaches a scheduler can run programs as you, so this one talks only to who holds the key of this job.
 mkdir -p "$(dirname "$out")"

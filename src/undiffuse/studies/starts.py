@@ -26,7 +26,7 @@ from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.costs import Cost, OnCost, seconds_of
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
 from undiffuse.support.stats import mean_and_stderr
 from undiffuse.support.streams import Purpose, stream

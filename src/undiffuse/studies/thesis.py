@@ -100,7 +100,7 @@ def _spiral(turns: float) -> Callable[[Config], bool]:
 def _digits(digits: set[int], *losses: str) -> Callable[[Config], bool]:
     def fits(config: Config) -> bool:
         return (
-            isinstance(config.data, ImageData)
+            type(config.data) is ImageData
             and set(config.data.digits) == digits
             and config.diffusion.T >= 1000
             and config.training.loss in losses

@@ -24,7 +24,7 @@ from undiffuse.physics.two_clusters import Solution, TrainingSet, forward_from
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.support.costs import Cost, OnCost, seconds_of
 from undiffuse.support.errors import require, shown
-from undiffuse.support.files import check_memory
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, counter, silent
 from undiffuse.support.streams import Purpose, stream
 

@@ -18,7 +18,8 @@ from undiffuse.support import results
 from undiffuse.support.backend import LOCAL
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
-from undiffuse.support.files import check_memory, check_output, json_bytes, write_json
+from undiffuse.support.files import check_output, json_bytes, write_json
+from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from undiffuse.runs.config import Block, Config
-from undiffuse.support.files import in_bytes
+from undiffuse.support.memory import in_bytes
 from undiffuse.support.progress import duration
 from undiffuse.training.blocks import total_passes
 

@@ -25,8 +25,8 @@ from undiffuse.runs.folder import RunFolder
 from undiffuse.runs.heartbeat import Pulse
 from undiffuse.support.arrays import Arrays, Floats
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import in_bytes, total_memory
 from undiffuse.support.interrupts import stopping_softly
+from undiffuse.support.memory import in_bytes, total_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.scratch import scratch_folder
 from undiffuse.support.stats import stderr
