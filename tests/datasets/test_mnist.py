@@ -129,7 +129,7 @@ def test_a_configuration_takes_the_first_images_of_each_split():
 
 def test_clothes_are_read_from_their_folder(tmp_path, images):
     section = {"name": "fashion-mnist", "digits": [4, 5], "folder": str(write_folder(tmp_path / "d", *images))}
-    data = datasets.load(config.validate({"data": section}, "test"))
+    data = datasets.load(config.validate({"data": section, "training": {"batch": 5}}, "test"))
     assert data.labels == [4, 5]
 
 
