@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 import undiffuse as ud
 from timing import JsonFile
@@ -135,6 +136,10 @@ def drawn(found: Sequence[Growth]) -> Figure:
         axis.plot(sizes[upper:], 1e3 * law, color="#4a4a4a", lw=1)
         axis.set(xscale="log", yscale="log", xlabel=TITLES[one.setting], ylabel="a pass of one network (ms)")
         axis.set_title(f"{one.kind}: power {one.exponent:.2f} ± {one.exponent_stderr:.2f}")
+        axis.set_xticks(one.sizes[-1::-2], [f"{size:,}" for size in one.sizes[-1::-2]])
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.minorticks_off()
     return figure
 
 
