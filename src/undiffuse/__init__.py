@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from undiffuse.diffusion.likelihood import Bound as Bound
     from undiffuse.diffusion.likelihood import bound as bound
     from undiffuse.diffusion.mixture import MixtureDenoiser as MixtureDenoiser
+    from undiffuse.diffusion.patches import PatchDenoiser as PatchDenoiser
     from undiffuse.diffusion.reverse import reconstruct as reconstruct
     from undiffuse.diffusion.reverse import reverse_trajectory as reverse_trajectory
     from undiffuse.diffusion.reverse import sample as sample
@@ -78,6 +79,7 @@ __getattr__, __all__ = lazy_names(  # numpy and pydantic take a third of a secon
         "LinearDenoiser": "diffusion.exact",
         "MixtureDenoiser": "diffusion.mixture",
         "NoiseSchedule": "diffusion.schedule",
+        "PatchDenoiser": "diffusion.patches",
         "ProbabilityFlow": "diffusion.samplers",
         "RunFolder": "runs.folder",
         "Sampler": "diffusion.samplers",

@@ -165,6 +165,10 @@ class Diffusion(Denoiser):
         """Trace of the Jacobian of :meth:`xi_hat` at each point; see :meth:`undiffuse.Bank.xi_trace`."""
         return self.bank.xi_trace(x_t, t)
 
+    def x0_jacobian(self, x_t: Array, t: int) -> Floats:
+        """Mean Jacobian of ``x0_hat``, the sensitivity map; see :meth:`undiffuse.Bank.x0_jacobian`."""
+        return self.bank.x0_jacobian(x_t, t)
+
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Potential along the line from ``origin`` to each ``x_t``; see :meth:`undiffuse.Bank.potential`."""
         return self.bank.potential(x_t, t, origin)

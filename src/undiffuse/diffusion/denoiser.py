@@ -49,6 +49,7 @@ class Denoiser(ABC):
     See Also
     --------
     undiffuse.GaussianDenoiser, undiffuse.EmpiricalDenoiser, undiffuse.MixtureDenoiser : exact ones.
+    undiffuse.PatchDenoiser : exact where each pixel sees a patch.
     undiffuse.Bank : the learned one.
     """
 
@@ -107,6 +108,19 @@ class Denoiser(ABC):
         for i in range(self.dim):
             ends = np.asarray(self.xi_hat(np.concatenate([x + moves[i], x - moves[i]]), t), np.float64)[:, i]
             out += (ends[: len(x)] - ends[len(x) :]) / (2 * width)
+        return out
+
+    def x0_jacobian(self, x_t: Array, t: int) -> Floats:
+        """Jacobian of :meth:`x0_hat`, mean over the points: ``J_ij = <d x0_hat_i/d x_j>``, shape ``(dim, dim)``.
+
+        The sensitivity map: row i says what the estimate of variable i looks at. In closed form for banks, Gaussians
+        and finite sets of points; otherwise by central differences, ``2 dim`` evaluations.
+        """
+        x = np.asarray(x_t, np.float64)
+        width = 1e-5 * max(self.forward.noise(t), self.forward.signal(t))
+        out, moves = np.empty((self.dim, self.dim)), width * np.eye(self.dim)
+        for j in range(self.dim):
+            out[:, j] = np.mean(self.x0_hat(x + moves[j], t) - self.x0_hat(x - moves[j], t), axis=0) / (2 * width)
         return out
 
     def trace_from_variance(self, variance: Floats, t: int) -> Floats:

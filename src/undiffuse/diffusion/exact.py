@@ -118,6 +118,11 @@ class GaussianDenoiser(Denoiser):
         """Trace of the Jacobian, ``sum_i s sqrt(Delta)/(alpha_bar l_i + s^2 Delta)`` at every point, ``(n,)``."""
         return np.full(len(x_t), float(np.sum(self.forward.noise(t) / self.total_variances(t))))
 
+    def x0_jacobian(self, x_t: Array, t: int) -> Floats:
+        """Wiener matrix ``sqrt(alpha_bar) C (alpha_bar C + s^2 Delta)^{-1}``, the same everywhere, ``(dim, dim)``."""
+        gain = self.forward.signal(t) * self.variances / self.total_variances(t)
+        return np.asarray((self.axes * gain) @ self.axes.T)
+
     def leading(self, k: int) -> tuple[GaussianDenoiser, Floats]:
         """Return the denoiser of the ``k`` leading principal coordinates ``(x_0 - mu) @ axes``, and these axes.
 
@@ -220,6 +225,7 @@ class EmpiricalDenoiser(Denoiser):
     See Also
     --------
     undiffuse.MixtureDenoiser : Gaussians of some width instead of points.
+    undiffuse.PatchDenoiser : each pixel sees the patch around it only.
     """
 
     def __init__(self, forward: ForwardProcess, points: ArrayLike, chunk: int = 1 << 22) -> None:
@@ -255,6 +261,16 @@ class EmpiricalDenoiser(Denoiser):
             mean = weights @ self.points
             variance[rows] = weights @ self._norms - np.sum(mean**2, axis=1)
         return self.trace_from_variance(variance, t)
+
+    def x0_jacobian(self, x_t: Array, t: int) -> Floats:
+        """Mean Jacobian of ``x0_hat``, ``sqrt(alpha_bar)/(s^2 Delta) <Cov_w(x_0)>``, shape ``(dim, dim)``."""
+        total, means = np.zeros(len(self.points)), np.zeros((self.dim, self.dim))
+        for _, weights in self.weights(x_t, t):
+            total += weights.sum(axis=0)
+            mean = weights @ self.points
+            means += mean.T @ mean
+        spread = (self.points.T * total) @ self.points - means
+        return np.asarray(spread * self.forward.signal(t) / self.forward.noise(t) ** 2 / len(x_t))
 
     def log_density(self, x_t: Array, t: int) -> Floats:
         """``log q_t(x_t)`` in nats, shape ``(n,)``: the mean over the points of their Gaussian kernels."""

@@ -249,6 +249,13 @@ class Bank(Denoiser):
         inputs = parametrisation.inputs(np.asarray(x_t, np.float64), t)
         return parametrisation.xi_trace(self.kept(t).trace(inputs), t)
 
+    def x0_jacobian(self, x_t: Array, t: int) -> Floats:
+        """Mean Jacobian of ``x0_hat`` over points, in closed form, shape ``(dim, dim)``: the sensitivity map."""
+        parametrisation = self.parametrisation(t)
+        inputs = parametrisation.inputs(as_samples(x_t, self.dim, "x_t"), t)
+        of_xi = parametrisation.xi_jacobian(self.kept(t).mean_jacobian(inputs)[None], t)[0]
+        return np.asarray((np.eye(self.dim) - self.forward.noise(t) * of_xi) / self.forward.signal(t))
+
     def potential(self, x_t: Array, t: int, origin: Array) -> Floats:
         """Minus the integral of the score along the line from ``origin`` to each ``x_t``, in closed form, ``(n,)``.
 

@@ -332,6 +332,12 @@ class Autoencoder:
         slope = np.ones_like(h) if slope is None else np.asarray(slope, np.float64)
         return np.einsum("im,nm,mj->nij", self.A.astype(np.float64), slope, self.W.astype(np.float64), optimize=True)
 
+    def mean_jacobian(self, x: NDArray[np.floating]) -> Floats:
+        """Mean of :meth:`jacobian` over points, ``A diag(<h'(u)>) W``, shape ``(dim, dim)``."""
+        slope = self.architecture.h.slope(self.hidden(x))
+        mean = 1.0 if slope is None else np.mean(slope, axis=0, dtype=np.float64)
+        return np.asarray((self.A.astype(np.float64) * mean) @ self.W.astype(np.float64))
+
     def trace(self, x: NDArray[np.floating]) -> Floats:
         """Trace of :meth:`jacobian` at each point, ``sum_m h'(u_m) (W A)_mm``, shape ``(n,)``."""
         h = self.hidden(x)
