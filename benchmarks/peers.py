@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 import undiffuse as ud
 from peer_methods import MLP, AtOnce, Bank, Forest, Kernel, Mixture, Peer, Shared, UNet
@@ -45,7 +46,7 @@ from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.support.errors import UserError
 from undiffuse.support.threads import cores
 
-SAMPLES, REPLICATES = 1_000, 4
+SAMPLES = 1_000  # in a set
 IMAGES = ("frechet_distance", "confident", "precision", "recall")
 POINTS = ("sliced_w2", "distance_to_curve", "energy_distance")  # each over its floor
 
@@ -62,6 +63,8 @@ class Case:
         Presets, each with a share of its passes behind a colon.
     seconds : tuple of float
         When what goes on training is looked at.
+    replicates : int
+        Sets of samples that each look measures.
     measures : tuple of str
     drawn : dict
         Label of each measure that is drawn.
@@ -70,6 +73,7 @@ class Case:
     preset: str
     banks: tuple[str, ...]
     seconds: tuple[float, ...]
+    replicates: int
     measures: tuple[str, ...]
     drawn: dict[str, str]
 
@@ -79,6 +83,7 @@ CASES = {
         "mnist-01-quick",
         ("mnist-01-quick:0.3", "mnist-01-quick", "mnist-01-short"),
         (60.0, 300.0, 1200.0),
+        4,
         IMAGES,
         {"frechet_distance": "Fréchet distance", "confident": "not read with a vote above 0.9 (%)"},
     ),
@@ -86,6 +91,7 @@ CASES = {
         "spiral-2pi-best",
         ("spiral-2pi-best:0.25", "spiral-2pi-best", "spiral-2pi"),
         (10.0, 60.0, 300.0),
+        32,
         POINTS,
         {"sliced_w2": "sliced $W_2$ over its floor", "distance_to_curve": "distance to the curve over its floor"},
     ),
@@ -133,18 +139,18 @@ def entrants(data: Dataset, trial: float, banks: Sequence[str]) -> Iterator[Peer
         yield UNet(data, trial)
 
 
-def looked_at(peer: Peer, data: Dataset, judge: Classifiers | None, names: Sequence[str]) -> Look:
+def looked_at(peer: Peer, data: Dataset, judge: Classifiers | None, case: Case) -> Look:
     """Draw samples and measure them."""
     start = time.perf_counter()
-    samples = peer.sample(SAMPLES * REPLICATES, 1)
-    sampling = (time.perf_counter() - start) / REPLICATES
-    found = Evaluation(data, REPLICATES, 0, judge).of(samples)
+    samples = peer.sample(SAMPLES * case.replicates, 1)
+    sampling = (time.perf_counter() - start) / case.replicates
+    found = Evaluation(data, case.replicates, 0, judge).of(samples)
     whole = {
         name: (c.value, c.value_stderr) if judge is not None else (c.ratio or np.nan, c.ratio_stderr or np.nan)
         for name, c in found.items()
     }
     rate = peer.rate if isinstance(peer, Shared) else None
-    return Look(peer.name, peer.seconds, sampling, {name: whole[name] for name in names}, rate)
+    return Look(peer.name, peer.seconds, sampling, {name: whole[name] for name in case.measures}, rate)
 
 
 def compared(case: Case, seconds: Sequence[float], banks: Sequence[str]) -> list[Look]:
@@ -155,7 +161,7 @@ def compared(case: Case, seconds: Sequence[float], banks: Sequence[str]) -> list
     for peer in entrants(data, marks[0] / 2, banks):
         for mark in marks[:1] if isinstance(peer, AtOnce) else marks:
             peer.train(mark)
-            look = looked_at(peer, data, judge, case.measures)
+            look = looked_at(peer, data, judge, case)
             found.append(look)
             cells = [f"{name} {value:.3f} ± {error:.3f}" for name, (value, error) in look.measures.items()]
             rate = "" if look.rate is None else f", rate {look.rate:g}"
@@ -173,17 +179,20 @@ def drawn(looks: Sequence[Look], labels: dict[str, str]) -> Figure:
     figure, axes = panels(1, len(labels), 4.3 * len(labels), 3.4)
     groups: dict[str, list[Look]] = {}
     for look in looks:
-        groups.setdefault("banks" if "passes" in look.method else look.method, []).append(look)
+        groups.setdefault(look.method.split(",")[0], []).append(look)  # a preset's shares are one line
     for axis, (name, label) in zip(axes[0], labels.items(), strict=True):
         for method, group in groups.items():
             group.sort(key=lambda look: look.seconds)
             values = np.array([look.measures[name] for look in group])
             if name == "confident":
                 values = 100 * np.column_stack([1 - values[:, 0], values[:, 1]])
-            style = "o-" if method == "banks" else "s--"
+            style = "o-" if method in ud.presets() else "s--"
             taken = [look.seconds for look in group]
             axis.errorbar(taken, values[:, 0], values[:, 1], fmt=style, ms=4, label=method)
         axis.set(xscale="log", yscale="log", xlabel="training (s)", ylabel=label)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.minorticks_off()
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
