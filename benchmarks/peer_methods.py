@@ -248,7 +248,8 @@ class Mixture(AtOnce):
     def sample(self, n: int, seed: int) -> Floats:
         """Draw components and turn them to variables; the rest of the variance is left out."""
         self._fitted.random_state = seed
-        return np.asarray(self._axes.inverse_transform(self._fitted.sample(n)[0]))
+        drawn = self._fitted.sample(n)[0]  # Gaussian by Gaussian, and a set of them has to hold all
+        return np.asarray(self._axes.inverse_transform(np.random.default_rng(seed).permutation(drawn)))
 
 
 class Kernel(AtOnce):
