@@ -8,11 +8,12 @@ import undiffuse as ud
 from helpers import TINY
 from undiffuse import Architecture, datasets
 from undiffuse.diffusion.exact import GaussianDenoiser
-from undiffuse.networks.network import Weights, start_weights
+from undiffuse.networks.network import Autoencoder, Weights, start_weights
 from undiffuse.runs import config, toml
 from undiffuse.runs.config import Block, TrainingSection
 from undiffuse.training import Execution, room, train_bank, train_run
 from undiffuse.training.blocks import BlockTrainer
+from undiffuse.training.device_passes import DevicePasses
 from undiffuse.training.engines import build, choose
 from undiffuse.training.recording import Recording
 from undiffuse.training.state import TrainingState
@@ -44,11 +45,12 @@ def fresh(rng, a, times=3, averaged=False):
     return [TrainingState(s.weights, s.first, s.second, 0, s.weights.copy() if averaged else None) for s in states]
 
 
-def by_autograd(state, a, x, y, weight, average):
-    """A pass over one network in float64 with torch's plain Adam."""
+def by_autograd(state, a, x, y, weight, optimiser="adam", average=0.9):
+    """A pass over one network in float64 with torch's plain optimiser."""
     p = {name: torch.tensor(v, dtype=torch.float64, requires_grad=True) for name, v in state.weights.arrays().items()}
     tied = a.tying != "untied"
-    adam = torch.optim.Adam([v for k, v in p.items() if not (tied and k == "A")], lr=1.0, foreach=False)
+    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimiser]
+    one = kind([v for k, v in p.items() if not (tied and k == "A")], lr=1.0, foreach=False)
     signs = torch.tensor(a.signs, dtype=torch.float64)
     mean, errors = {k: v.detach().clone() for k, v in p.items()}, 0.0
     for step, (start, rate) in enumerate(zip(range(0, len(x), 25), RATES, strict=True), 1):
@@ -57,10 +59,10 @@ def by_autograd(state, a, x, y, weight, average):
         out = ACTIVATIONS[a.activation](xb @ p["W"].T + p["b_h"]) @ A.T + p["b_r"]
         gap = ((out - yb) ** 2).sum(dim=1)
         errors += float(gap.detach().sum())
-        adam.param_groups[0]["lr"] = rate
-        adam.zero_grad()
+        one.param_groups[0]["lr"] = rate
+        one.zero_grad()
         (weight * gap.mean()).backward()
-        adam.step()
+        one.step()
         if step % 4 == 0:
             mean = {k: average**4 * mean[k] + (1 - average**4) * v.detach() for k, v in p.items()}
     out = {k: v.detach().numpy() for k, v in p.items()}
@@ -69,27 +71,29 @@ def by_autograd(state, a, x, y, weight, average):
     return out, {k: v.numpy() for k, v in mean.items()}, errors / x.size
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
 @pytest.mark.parametrize("tying", ["untied", "tied", "signed"])
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
-def test_networks_side_by_side_in_float64_equal_autograd_one_by_one_to_rounding(rng, activation, tying):
+def test_networks_side_by_side_in_float64_equal_autograd_one_by_one_to_rounding(rng, activation, tying, optimiser):
     a = Architecture(6, 21, activation=activation, tying=tying)
     states, (x, y), weights = fresh(rng, a, averaged=True), problem(rng, 6), [0.7, 1.0, 3.0]
-    engine = TorchEngine(a, states, EXACT, 0.9)
+    engine = TorchEngine(a, states, EXACT, 0.9, optimiser)
     errors = engine.run_pass(x, y, 25, RATES, weights)
     for i, (found, weight) in enumerate(zip(engine.states(), weights, strict=True)):
-        expected, mean, error = by_autograd(states[i], a, x[i], y[i], weight, 0.9)
+        expected, mean, error = by_autograd(states[i], a, x[i], y[i], weight, optimiser)
         assert errors[i] == pytest.approx(error, rel=1e-12)
         for name in Weights.NAMES:
             np.testing.assert_allclose(getattr(found.weights, name), expected[name], atol=1e-11, err_msg=name)
             np.testing.assert_allclose(getattr(found.average, name), mean[name], atol=1e-11, err_msg=name)
 
 
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
 @pytest.mark.parametrize("dim", [2, 40])
-def test_the_recorded_step_ends_where_that_of_the_processor_does(rng, dim):
-    """Float32, three networks, one pass: torch's fused Adam beside our own."""
+def test_the_recorded_step_ends_where_that_of_the_processor_does(rng, dim, optimiser):
+    """Float32, three networks, one pass: torch's fused Adam beside our own, and a rate in memory beside a number."""
     a = Architecture(dim, 33)
     states, (x, y) = fresh(rng, a, averaged=True), problem(rng, dim)
-    plain, recorded = (TorchEngine(a, states, way, 0.99) for way in (Way(), AS_GPU))
+    plain, recorded = (TorchEngine(a, states, way, 0.99, optimiser) for way in (Way(), AS_GPU))
     np.testing.assert_allclose(*(e.run_pass(x, y, 25, RATES, [1.0] * 3) for e in (plain, recorded)), rtol=1e-5)
     for one, other in zip(plain.states(), recorded.states(), strict=True):
         assert one.step == other.step == 5
@@ -109,6 +113,18 @@ def test_a_fused_kernel_and_batched_products_in_float64_agree(rng):
         alone.run_pass(x[i : i + 1], y[i : i + 1], 25, RATES, [1.0])
         for name, array in alone.states()[0].weights.arrays().items():
             np.testing.assert_allclose(array, getattr(state.weights, name), atol=2e-5, err_msg=name)
+
+
+def test_outputs_in_float64_are_those_of_each_network_by_itself(rng):
+    """The networks of a bank in float32 (:mod:`undiffuse.kernels.dense`), and in float64 in plain numpy."""
+    a = Architecture(12, 40)
+    states, (x, _) = fresh(rng, a), problem(rng, 12)
+    found = TorchEngine(a, states, EXACT).outputs(x)
+    for i, state in enumerate(states):
+        w = {name: array.astype(np.float64) for name, array in state.weights.arrays().items()}
+        plain = np.maximum(x[i] @ w["W"].T + w["b_h"], 0) @ w["A"].T + w["b_r"]
+        np.testing.assert_allclose(found[i], plain, atol=1e-12)
+        np.testing.assert_allclose(found[i], Autoencoder(state.weights, a).apply(x[i]), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +204,7 @@ ORDERS = [
     (),
     ("training.targets=posterior", "training.blends=0.2", "network.tying=tied", "network.prediction=x0"),
     ("network.skip=gaussian", "network.components=1", "network.activation=sigmoid"),
+    ("training.optimiser=sgd", "training.loss=weighted", "network.prediction=v", "network.tying=signed"),
     ("training.order=continuation", "training.warm_epochs=1"),
     (
         "training.order=sweep",
@@ -202,7 +219,7 @@ ORDERS = [
 @pytest.mark.parametrize("changes", ORDERS, ids=lambda changes: " ".join(changes)[:40] or "thesis")
 def test_a_training_as_on_a_gpu_learns_what_one_on_the_processor_does(as_on_gpu, changes):
     """Other noise, so the errors agree within their scatter: means over 12 times of 200 held-out numbers, 20 %."""
-    settings = tiny("training.epochs=8", "data.n=2000", *changes)
+    settings = tiny("training.epochs=8", "data.n=1000", *changes)
     data = datasets.load(settings)
     ours = train_bank(settings, data, as_on_gpu)[1]
     theirs = train_bank(settings, data, Execution(device="cpu", workers=1))[1]
@@ -260,6 +277,42 @@ def test_precisions_on_a_gpu_are_engines_of_their_own(monkeypatch):
     }
     with pytest.raises(ud.UserError, match="use --device cuda"):
         choose(TrainingSection(precision="tf32"), Architecture(50, 8), "cpu")
+
+
+def test_a_time_that_leaves_the_numbers_is_trained_again_beside_the_others_that_stay(as_on_gpu, monkeypatch):
+    """Its first minibatches are made infinite once, as an accident would."""
+    settings = tiny("training.epochs=2")
+    data = datasets.load(settings)
+    straight, _ = train_bank(settings, data, as_on_gpu)
+    of_pass, spoiled = DevicePasses.of_pass, []
+
+    def once(self, number):
+        x, y = of_pass(self, number)
+        if 7 in self._times and not spoiled:
+            spoiled.append(number)
+            x[list(self._times).index(7)] = torch.inf
+        return x, y
+
+    monkeypatch.setattr(DevicePasses, "of_pass", once)
+    with pytest.warns(UserWarning, match=r"t = 7\b"):
+        bank, errors = train_bank(settings, data, as_on_gpu)
+    assert spoiled == [0]
+    assert np.isfinite(errors).all()
+    for t in range(1, 13):
+        assert np.allclose(bank[t].W, straight[t].W, atol=1e-4) == (t != 7)
+
+
+def test_a_precision_of_products_is_not_left_unsaid_where_there_are_none():
+    for precision in ("tf32", "bfloat16"):
+        settings = tiny(f"training.precision={precision}")
+        with pytest.raises(ud.UserError, match=f"{precision}' is of matrix products") as caught:
+            Execution(device="cpu").resolve(settings, 2)
+        assert "\n" not in str(caught.value)
+
+
+def test_automatic_device_takes_the_gpu_that_tf32_needs(as_on_gpu):
+    settings = tiny("training.precision=tf32")
+    assert Execution(device="auto").resolve(settings, 2) == ("cuda", "torch-tf32")
 
 
 def test_tf32_is_allowed_only_while_a_pass_is_made(rng, monkeypatch):

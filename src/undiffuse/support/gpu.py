@@ -24,6 +24,12 @@ def is_there() -> bool:
     return torch.cuda.is_available()
 
 
+def require_it() -> None:
+    """Raise a :class:`UserError` unless torch sees a GPU."""
+    if not is_there():
+        raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
+
+
 def home(device: str) -> torch.device:
     """Where the tensors of a device named ``cpu`` or ``cuda`` live."""
     import torch

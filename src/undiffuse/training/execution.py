@@ -95,8 +95,8 @@ class Execution:
             # The GPUs of other machines are not seen from here, and have to be asked for.
             able = not self.backend.elsewhere and gpu.is_there()
             device = "cuda" if able and (config.training.precision == "tf32" or not small()) else "cpu"
-        elif device == "cuda" and not self.backend.elsewhere and not gpu.is_there():
-            raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
+        elif device == gpu.CUDA and not self.backend.elsewhere:
+            gpu.require_it()
         engine = "+".join(sorted(chosen(device)))
         if not all(map(engines.is_kernel, engine.split("+"))) and not self.backend.elsewhere:
             from undiffuse.support import with_torch  # noqa: F401  its absence is said before anything is written
