@@ -180,7 +180,7 @@ def digit_training(config: Config, run: Path | None) -> Row:
         normal = normal_seconds()
         for block in config.blocks():
             training, a = config.training_at(block.last), config.architecture_at(block.last, data.dim)
-            lower = engines.choose(training, a, "cpu") == engines.LOWER
+            lower = engines.choose(training, a, "cpu") == engines.TORCH["bfloat16"]
             key = (a, training.batch, lower, training.posterior_share)
             if key not in _measured:
                 step = step_seconds(a, training.batch, torch.bfloat16 if lower else torch.float32)

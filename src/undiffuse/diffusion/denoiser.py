@@ -61,6 +61,10 @@ class Denoiser(ABC):
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Expected noise ``E[xi | x_t]``, shape ``(n, dim)``, dimensionless."""
 
+    def xi_state(self, x_t: Floats, t: int) -> Floats:
+        """:meth:`xi_hat` as steps of the reverse process take it, in float64."""
+        return np.asarray(self.xi_hat(x_t, t), dtype=np.float64)
+
     def x0_hat(self, x_t: Array, t: int) -> Array:
         """Expected data ``E[x_0 | x_t] = (x_t - s sqrt(Delta) xi_hat)/sqrt(alpha_bar)``."""
         return self.forward.from_xi("x0", self.xi_hat(x_t, t), x_t, t)

@@ -174,10 +174,10 @@ class Sampler(ABC):
 
     def xi_hat(self, denoiser: Denoiser, x: Floats, t: int) -> Floats:
         """Noise estimate; with ``clip``, the one that belongs to the clipped ``x0_hat``."""
-        xi = np.asarray(denoiser.xi_hat(x, t), dtype=np.float64)
+        xi = denoiser.xi_state(x, t)
         if self.clip is None:
             return xi
-        x0 = np.clip(denoiser.forward.from_xi("x0", xi, x, t), *self.clip)
+        x0 = denoiser.forward.from_xi("x0", xi, x, t).clip(*self.clip)
         return denoiser.forward.to_xi("x0", x0, x, t)
 
 
@@ -350,7 +350,7 @@ class DPMSolver2M(Sampler):
             weight = (there - here) / (2 * (here - before))  # 1/(2r)
             estimate = (1 + weight) * x0 - weight * x0_before
         shrink = forward.noise(at.previous) / forward.noise(at.t)
-        out = shrink * x - forward.signal(at.previous) * np.expm1(here - there) * estimate
+        out = shrink * x - forward.signal(at.previous) * float(np.expm1(here - there)) * estimate
         return out, (here, x0)
 
 

@@ -190,6 +190,11 @@ class Bank(Denoiser):
         """Iterate over the autoencoders of t = 1..T."""
         return (self[t] for t in range(1, len(self) + 1))
 
+    @property
+    def blocks(self) -> tuple[TrainedBlock, ...]:
+        """Its trained blocks, from t = 1 on."""
+        return tuple(self._blocks)
+
     def architecture(self, t: int) -> Architecture:
         """Return the architecture of time t's network."""
         return self._blocks[self._index(t)].architecture

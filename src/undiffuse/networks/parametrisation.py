@@ -153,12 +153,21 @@ class Parametrisation:
         if self.skip is None:
             return self.forward.target(self.kind, x0, xi, t)
         # (xi - xi_G)/(sign e_t), with the linear map scaled once instead of its (n, dim) results.
-        gain, offset = self._skip_map(t)
-        scale = self._sign / max(self.xi_unit(t), 1e-12)
-        out = x_t @ (-scale * gain).astype(x_t.dtype)
-        out += (scale * offset).astype(x_t.dtype)
+        _, scale, gain, offset = self.target_map(t)
+        out = x_t @ gain.astype(x_t.dtype)
+        out += offset.astype(x_t.dtype)
         out += x_t.dtype.type(scale) * xi
         return out
+
+    def target_map(self, t: int) -> tuple[float, float, Floats, Floats]:
+        """``(a, b, M, m)`` with :meth:`target` = ``a x0 + b xi + x_t M + m``; M and m are empty without a skip."""
+        if self.skip is None:
+            one, none = np.ones(1), np.zeros(1)
+            a, b = (float(self.forward.target(self.kind, *pair, t)[0]) for pair in ((one, none), (none, one)))
+            return a, b, np.empty((0, 0)), np.empty(0)
+        gain, offset = self._skip_map(t)
+        scale = self._sign / max(self.xi_unit(t), 1e-12)
+        return 0.0, scale, -scale * gain, scale * offset
 
     @property
     def _sign(self) -> float:

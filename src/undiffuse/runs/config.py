@@ -31,7 +31,7 @@ from undiffuse.support.settings import Count, Positive, Section, first_mistake
 from undiffuse.support.streams import LARGEST_SEED
 
 EngineName = Literal["auto", "kernel", "torch"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "tf32"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -123,11 +123,13 @@ class TrainingSection(Section):
         Number of consecutive times in a unit of work.
     engine : {"auto", "kernel", "torch"}
         The fused kernel for small piecewise-linear networks, or torch for any; ``auto`` takes the kernel where it can.
-    precision : {"auto", "float32", "bfloat16"}
+    precision : {"auto", "float32", "bfloat16", "tf32"}
         Of the torch engine's products of matrices; weights, moments, averages and losses are float32 in each. ``auto``
-        takes bfloat16 where the processor multiplies it faster (AVX512_BF16, AMX).
+        takes bfloat16 where the processor multiplies it faster (AVX512_BF16, AMX, a GPU since Ampere); ``tf32`` is for
+        GPUs only.
     at_once : int
-        Number of independent networks that torch trains side by side.
+        Number of independent networks that torch trains side by side on a processor. On a GPU it is as many as its
+        memory holds, and ``block`` at most.
     targets : {"sample", "posterior"}
         What the network is trained on. ``sample`` (thesis): the noise that was added. ``posterior``: its mean given
         ``x_t``, over a random share of the training samples, which has the same minimiser and far less scatter at large

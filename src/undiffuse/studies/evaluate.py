@@ -16,18 +16,19 @@ from undiffuse.datasets import ImageDataset
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.metrics import Comparison
-from undiffuse.studies import rates
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import (
     DEFAULT_BACKEND,
     DEFAULT_SAMPLER,
     PURE_NOISE,
     BackendOptions,
+    Place,
+    SampleDevice,
     SamplerOptions,
     Start,
     started,
 )
-from undiffuse.studies.sample import draw
+from undiffuse.studies.sample import cost, draw
 from undiffuse.support import results
 from undiffuse.support.costs import Cost, OnCost, seconds_of, stages
 from undiffuse.support.errors import require
@@ -60,6 +61,8 @@ class Settings:
         Number of sets; the run's setting by default.
     seed : int
         Seed of the samples and of the fresh data.
+    device : {"cpu", "cuda", "auto"}
+        Where to sample, with other noise on a GPU; measures are taken on the processor.
     backend : BackendOptions
         Of the sampling; measures are taken in this process.
     """
@@ -71,6 +74,7 @@ class Settings:
     samples: int | None = None
     replicates: int | None = None
     seed: int = 0
+    device: SampleDevice = "cpu"
     backend: BackendOptions = DEFAULT_BACKEND
 
 
@@ -83,8 +87,8 @@ class Result(results.Result):
     run : path
     samples, replicates : int
         Size and number of the sets.
-    sampler, steps, start_t, seed
-        How they were made, from which time on.
+    sampler, steps, start_t, seed, device
+        How they were made, from which time on and where.
     metrics : dict of Comparison
         Distances in units of the data, each beside its floor.
     bound : dict
@@ -102,6 +106,7 @@ class Result(results.Result):
     steps: int
     start_t: int
     seed: int
+    device: str
     metrics: Mapping[str, Comparison]
     bound: Mapping[str, Mapping[str, Any]]
     sampling_seconds: float
@@ -131,7 +136,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         size = min(size, largest)
     states = 3 * 8 * size * count * data.dim
     check_memory(states + metrics.memory_needed(size), f"evaluating {count} sets of {size} samples")
-    backend, classifiers, others = settings.backend.build(), None, {}
+    place, classifiers, others = Place.of(settings.backend.build(), settings.device), None, {}
     if isinstance(data, ImageDataset) and len(data.labels) > 1:
         classifiers = opened.classifiers
         others = {
@@ -141,12 +146,13 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     evaluation = metrics.Evaluation(data, count, seed, classifiers, others)
     seconds = (1.0, 1.0, 1.0)
     if on_cost is not None:
-        seconds = (rates.of_samples(opened.model, size * count, sampler), evaluation.seconds(size), _of_bounds(opened))
+        drawing = cost(opened, size * count, sampler, place).seconds
+        seconds = (drawing, evaluation.seconds(size), _of_bounds(opened))
         work = f"{count} sets of {size} samples in {len(way) - 1} steps, their distances, and the bound"
         on_cost(Cost(sum(seconds), work, "smaller --replicates or --samples", at_most=True))
     sampling, measuring, bounding = stages(on_progress, seconds)
     start = time.monotonic()
-    x = draw(opened, size * count, sampler, seed, sampling, backend)
+    x = draw(opened, size * count, sampler, seed, sampling, place)
     sampled = time.monotonic()
     compared = replace(evaluation, on_progress=measuring).of(x)
     bounds = bounds_of(opened, seed, bounding)
@@ -158,6 +164,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         steps=len(way) - 1,
         start_t=way[0],
         seed=seed,
+        device=place.device,
         metrics=compared,
         bound={
             name: {key: value for key, value in b.as_dict().items() if key != "per_t"} for name, b in bounds.items()

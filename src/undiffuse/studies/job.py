@@ -9,8 +9,9 @@ from typing import Any
 
 from undiffuse.studies import evaluate, lab, report, train
 from undiffuse.studies.figures import figures_of
+from undiffuse.studies.options import SampleDevice
 from undiffuse.studies.run_figures import FIGURES
-from undiffuse.support import results
+from undiffuse.support import gpu, results
 from undiffuse.support.progress import OnProgress, silent
 
 Settings = train.Settings
@@ -60,7 +61,9 @@ def run(settings: Settings, stage: Stage = _quiet, before: train.Before = train.
     with stage("training", "passes") as update:
         opened = train.train(settings, update, before)
     with stage("sampling and measuring", "%") as update:
-        how = evaluate.Settings(opened, seed=opened.config.seed, backend=settings.backend)
+        # What was trained on a GPU is sampled there, if it is one of this machine.
+        device: SampleDevice = "auto" if opened.folder.manifest.device == gpu.CUDA else "cpu"
+        how = evaluate.Settings(opened, seed=opened.config.seed, device=device, backend=settings.backend)
         judged = evaluate.run(how, update, before.on_cost)
     with stage("drawing", "figures") as update:
         drawn = figures_of(opened, opened.path / "figures", update)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -17,7 +17,8 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.diffusion.samplers import SAMPLERS, Sampler, Variance
 from undiffuse.diffusion.starts import GaussianStart
 from undiffuse.runs.config import presets
-from undiffuse.support.backend import Backend, BackendName
+from undiffuse.support import gpu
+from undiffuse.support.backend import LOCAL, Backend, BackendName
 from undiffuse.support.errors import UserError, require, shown
 
 if TYPE_CHECKING:
@@ -152,6 +153,42 @@ class BackendOptions:
 
 
 DEFAULT_BACKEND = BackendOptions()
+
+
+SampleDevice = Literal["cpu", "cuda", "auto"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where samples are made, as :meth:`of` finds out.
+
+    Attributes
+    ----------
+    backend : Backend
+    device : {"cpu", "cuda"}
+    """
+
+    backend: Backend = LOCAL
+    device: str = "cpu"
+
+    @staticmethod
+    def of(backend: Backend, device: SampleDevice) -> Place:
+        """Choose the device; ``auto`` takes a GPU of this machine, if there is one and samples are made here.
+
+        Raises
+        ------
+        UserError
+            If there is no GPU where one is asked for, or it is asked for beside another backend.
+        """
+        if device == "auto":
+            return Place(backend, gpu.CUDA if backend == LOCAL and gpu.is_there() else "cpu")
+        if device == gpu.CUDA:
+            require(backend == LOCAL, "--device cuda is of this machine: leave --backend out")
+            gpu.require_it()
+        return Place(backend, device)
+
+
+HERE = Place()
 
 
 @Parameter(name="*")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from undiffuse.diffusion.denoiser import Denoiser
@@ -9,10 +11,13 @@ from undiffuse.diffusion.exact import EmpiricalDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.reverse import reverse_trajectory
 from undiffuse.diffusion.samplers import Ancestral, Sampler
+from undiffuse.networks.bank import Bank
+from undiffuse.support import gpu
 from undiffuse.support.arrays import Floats
 from undiffuse.support.costs import seconds_of, step_seconds
 from undiffuse.support.errors import require
 
+_TRIAL = 4  # steps of a chain that is timed on a GPU
 _TOGETHER = 4096  # samples that go through the chain together
 _PER_POINT = 6.0  # evaluations of the exact score for each point of critical times, 2026-11-25 on MNIST
 
@@ -29,6 +34,22 @@ def of_samples(denoiser: Denoiser, n: int, sampler: Sampler | None = None) -> fl
     """Seconds of drawing ``n`` samples if the chain leaps over none of its steps; UserError if these do not fit."""
     steps = len((sampler or Ancestral()).way(denoiser)) - 1
     return of_step(denoiser, n) * steps
+
+
+def of_device_samples(bank: Bank, n: int, sampler: Sampler) -> float:
+    """Seconds of drawing ``n`` samples on a GPU, from a chain of a few steps, which move as many blocks of weights."""
+    from undiffuse.networks import on_device  # torch is slow to load
+
+    steps, few = len(sampler.way(bank)) - 1, replace(sampler, steps=_TRIAL)
+    if steps <= _TRIAL:
+        return 0.0
+    home, rows = gpu.home(gpu.CUDA), min(n, _TOGETHER)
+
+    def trial() -> None:
+        on_device.sample(bank, rows, home, sampler=few)
+
+    trial()  # the first calls load libraries
+    return seconds_of(trial) * steps / _TRIAL * n / rows
 
 
 def of_critical_times(forward: ForwardProcess, training: Floats, points: int, n: int) -> float:

@@ -19,17 +19,20 @@ from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import (
     DEFAULT_BACKEND,
     DEFAULT_SAMPLER,
+    HERE,
     PURE_NOISE,
     BackendOptions,
     Flag,
     N,
+    Place,
+    SampleDevice,
     SamplerOptions,
     Start,
     started,
 )
-from undiffuse.support import results
+from undiffuse.support import gpu, results
 from undiffuse.support.arrays import Floats
-from undiffuse.support.backend import LOCAL, Backend
+from undiffuse.support.backend import LOCAL
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.files import check_output, write_array, write_file
 from undiffuse.support.memory import check_memory
@@ -55,6 +58,8 @@ class Settings:
         speciation time by default.
     seed : int
         Seed of the samples' random streams.
+    device : {"cpu", "cuda", "auto"}
+        Where to sample; a GPU has other noise for the same seed, so it has to be asked for. auto uses one if there is.
     backend : BackendOptions
     overwrite : bool
         Replace a file that is there.
@@ -67,6 +72,7 @@ class Settings:
     sampler: SamplerOptions = DEFAULT_SAMPLER
     start: Start = PURE_NOISE
     seed: int = 0
+    device: SampleDevice = "cpu"
     backend: BackendOptions = DEFAULT_BACKEND
     overwrite: Flag = False
 
@@ -81,7 +87,7 @@ class Result(results.Result):
         File written.
     n, dim : int
         Its shape.
-    sampler : str
+    sampler, device : str
     steps, seed : int
     start_t : int
         Time that the reverse process started at.
@@ -96,6 +102,7 @@ class Result(results.Result):
     steps: int
     start_t: int
     seed: int
+    device: str
     seconds: float
 
 
@@ -107,7 +114,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     UserError
         If the run is unfinished, the sampler does not fit its schedule, or the file cannot be written.
     """
-    sampler, backend = settings.sampler.build(), settings.backend.build()
+    sampler, place = settings.sampler.build(), Place.of(settings.backend.build(), settings.device)
     table = settings.out.suffix == ".csv"
     check_output(settings.out, settings.overwrite, ".csv" if table else ".npy")
     opened = OpenRun.of(settings.run)
@@ -116,9 +123,9 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     begun = time.monotonic()
     # The states, their noise and what is written stand in memory at once.
     check_memory(3 * 8 * settings.n * opened.reference.dim, f"n = {settings.n}: so many samples")
-    if on_cost is not None and backend == LOCAL:
-        on_cost(cost(opened, settings.n, sampler))
-    x = opened.to_user(draw(opened, settings.n, sampler, settings.seed, on_progress, backend))
+    if on_cost is not None and place.backend == LOCAL:
+        on_cost(cost(opened, settings.n, sampler, place))
+    x = opened.to_user(draw(opened, settings.n, sampler, settings.seed, on_progress, place))
     path = _write_table(settings.out, opened, x) if table else write_array(settings.out, x, settings.overwrite)
     return Result(
         out=str(path),
@@ -128,14 +135,26 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         steps=len(way) - 1,
         start_t=way[0],
         seed=settings.seed,
+        device=place.device,
         seconds=round(time.monotonic() - begun, 2),
     )
 
 
-def cost(opened: OpenRun, n: int, sampler: Sampler) -> Cost:
-    """What ``n`` samples will take."""
+def cost(opened: OpenRun, n: int, sampler: Sampler, place: Place = HERE) -> Cost:
+    """What ``n`` samples will take.
+
+    Parameters
+    ----------
+    opened : OpenRun
+    n : int
+    sampler : Sampler
+    place : Place
+    """
     steps = len(sampler.way(opened.model)) - 1
-    seconds = rates.of_samples(opened.model, n, sampler)
+    if place.device == gpu.CUDA:
+        seconds = rates.of_device_samples(opened.model.bank, n, sampler)
+    else:
+        seconds = rates.of_samples(opened.model, n, sampler)
     return Cost(
         seconds, f"{n} samples in {steps} steps", "a smaller -n, or --sampler dpmpp-2m --steps 50", at_most=True
     )
@@ -149,7 +168,7 @@ def _write_table(path: Path, opened: OpenRun, x: Floats) -> Path:
 
 
 def draw(
-    opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnProgress = silent, backend: Backend = LOCAL
+    opened: OpenRun, n: int, sampler: Sampler, seed: int, on_progress: OnProgress = silent, place: Place = HERE
 ) -> Floats:
     """Generate ``n`` samples of a run's model, shape ``(n, dim)``; progress is counted in samples.
 
@@ -160,9 +179,10 @@ def draw(
     sampler : Sampler
     seed : int
     on_progress : callable
-    backend : Backend
+    place : Place
         Processes of this machine share memory, so they are threads of this one.
     """
+    backend = place.backend
     if backend != LOCAL:
         backend.check()
         cut = reverse.pieces(n, opened.model.dim)
@@ -172,6 +192,11 @@ def draw(
         made = backend.map(_piece, calls, on_progress=lambda done, total: on_progress(n * done // total, n))
         return np.concatenate(made)
     steps = len(sampler.way(opened.model))
+    if place.device == gpu.CUDA:
+        from undiffuse.networks import on_device  # torch is slow to load
+
+        on_step = counter(on_progress, n, per=steps)
+        return on_device.sample(opened.model.bank, n, gpu.home(gpu.CUDA), sampler=sampler, seed=seed, on_step=on_step)
     return reverse.sample(opened.model, n, sampler=sampler, seed=seed, on_step=counter(on_progress, n, per=steps))
 
 

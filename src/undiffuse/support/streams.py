@@ -51,6 +51,7 @@ class Purpose(Enum):
     PARTICLE = (26, "sample")
     RESAMPLED_PARTICLE = (27, "sample")
     CONDITIONAL_SAMPLES = (28,)
+    DEVICE_SAMPLES = (29,)
     # measures
     XI_ERROR = (30, "t")
     BOUND = (31, "t")
@@ -126,6 +127,19 @@ def stream(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
     # As a spawn key, every part is mixed in after the seed; as entropy, trailing zeros would be padding.
     sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose.number, *map(int, key)))
     return np.random.Generator(np.random.SFC64(sequence))
+
+
+def key_words(seed: int, purpose: Purpose, *key: int) -> NDArray[np.uint32]:
+    """Two words of 32 bits made from ``(seed, purpose, *key)``: the key of a counter-based generator on a device.
+
+    Raises
+    ------
+    UserError
+        If the seed is no integer in 0..2^64 - 1.
+    """
+    _check(seed, purpose, key)
+    sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose.number, *map(int, key)))
+    return sequence.generate_state(2).astype(np.uint32)
 
 
 def _check(seed: int, purpose: Purpose, key: tuple[int, ...]) -> None:

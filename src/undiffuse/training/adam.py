@@ -11,11 +11,13 @@ from undiffuse.training.optimiser import Optimiser, Tensors
 
 
 class Adam(Optimiser):
-    """Adam (Kingma & Ba 2015) with the usual constants.
+    """Adam (Kingma & Ba 2015) with the usual constants; torch's fused step wherever our own cannot be taken.
+
+    Our own is for float32 on a processor, and is not recorded.
 
     Parameters
     ----------
-    weights, moments, step, average, kept, lower
+    weights, moments, step, average, lower, recorded
         See :class:`~undiffuse.training.optimiser.Optimiser`.
     """
 
@@ -24,15 +26,15 @@ class Adam(Optimiser):
         weights: Tensors,
         moments: tuple[Tensors, Tensors],
         step: int,
-        average: Tensors,
-        kept: float,
-        lower: torch.dtype | None,
+        average: tuple[Tensors, float],
+        lower: torch.dtype | None = None,
+        recorded: bool = False,
     ) -> None:
-        super().__init__(weights, moments, step, average, kept, lower)
+        super().__init__(weights, moments, step, average, lower, recorded)
         self._torch: torch.optim.Adam | None = None
-        if next(iter(weights.values())).device.type != "cpu":
-            # foreach and fused apply the update elementwise, so networks stay independent of one another.
-            self._torch = torch.optim.Adam(list(weights.values()), fused=True)
+        if self._in_memory is not None:
+            # Fused, the update is made element by element, so networks stay independent of one another.
+            self._torch = torch.optim.Adam(list(weights.values()), lr=self._in_memory, fused=True, capturable=True)
             for name, parameter in weights.items():
                 self._torch.state[parameter] = {
                     "step": torch.tensor(float(step), device=parameter.device),
@@ -40,13 +42,11 @@ class Adam(Optimiser):
                     "exp_avg_sq": self.second[name],
                 }
 
-    def move(self, gradients: Tensors, rate: float) -> None:
+    def move(self, gradients: Tensors) -> None:
         """See :class:`~undiffuse.training.optimiser.Optimiser`."""
-        self.steps += 1
         if self._torch is not None:
             for name, parameter in self.weights.items():
-                parameter.grad = gradients[name].float()
-            self._torch.param_groups[0]["lr"] = rate
+                parameter.grad = gradients[name].to(parameter.dtype)
             self._torch.step()
             self._follow()
             return
@@ -57,9 +57,9 @@ class Adam(Optimiser):
             adam_step(
                 *(_numbers(tensor) for tensor in (parameter, self.first[name], self.second[name], gradients[name])),
                 _numbers(self.copies[name]) if self.copies else np.empty(0, np.uint16),
-                _numbers(self.average[name]) if self._averaging else np.empty(0, np.float32),
+                _numbers(self.average[name]) if self.averages_now else np.empty(0, np.float32),
                 self.steps,
-                rate,
+                self._rate,
                 self._share,
             )
 

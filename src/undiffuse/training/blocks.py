@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +13,14 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.network import Architecture, Weights, start_weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.runs.config import Block, Config, TrainingSection
+from undiffuse.support import gpu
 from undiffuse.support.arrays import Arrays, Float32, Floats
 from undiffuse.support.errors import UserError
 from undiffuse.support.interrupts import StoppedError
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.support.threads import one_thread, one_torch_thread
-from undiffuse.training import engines
-from undiffuse.training.passes import Examples, learning_rates, loss_weight
+from undiffuse.training import engines, room
+from undiffuse.training.passes import Beside, Examples, Passes, learning_rates, loss_weight
 from undiffuse.training.progress import Errors, Group, Progress, named
 from undiffuse.training.state import TrainingState
 
@@ -94,10 +95,11 @@ class BlockTrainer:
         self._device = device
         self._sweeps = self._training.order == "sweep"
         self.engine = engines.choose(self._training, self._architecture, device)
-        at_once = side_by_side(self._training, self.engine)
+        samples = len(train), len(held_out)
+        self._at_once = side_by_side(self._training, self._architecture, block, samples, device)
         self._upwards = self._training.sweep_from is not None and first > self._training.sweep_from
         times = range(first, last + 1) if self._upwards else range(last, first - 1, -1)
-        self._groups = [list(times[i : i + at_once]) for i in range(0, len(times), at_once)]
+        self._groups = self._cut(list(times))
 
     def run(
         self,
@@ -151,15 +153,13 @@ class BlockTrainer:
                 raise StoppedError("training was asked to stop")
 
         diverged: list[int] = []
-        for times in self._groups:
-            left = [t for t in times if t not in progress.weights]
-            if unfinished is not None and unfinished.times == left:
-                group, unfinished = unfinished, None
-            else:
-                group = self._begin(left, progress)
+        halves = {} if unfinished is None else self._halves(unfinished)
+        for times in self._plan(halves, progress):
+            group = halves[times[0]] if times[0] in halves else self._begin(times, progress)
             while group.times:
                 on_pass(group.train.size)
-                self._train(group, after_pass)
+                with self._within_memory(group):
+                    self._train(group, after_pass)
                 again = self._enter(group, progress)
                 if group.rate < 1:
                     diverged, again = diverged + again, []
@@ -192,32 +192,51 @@ class BlockTrainer:
             training.average or 0.0,
             training.optimiser,
         )
-        examples = [self._examples(t) for t in group.times]
+        examples = self._beside(group.times)
         to_train_error, to_held_out_error = (
             [r.error_of(self._parametrisation, t) for t in group.times] for r in self._xi_errors
         )
         weights = [loss_weight(self._training, self._parametrisation, t) for t in group.times]
-        test_x, test_y = _stack([e.of_held_out() for e in examples])
+        test = examples.of_held_out()
         # The error against posterior means is no xi-error, which is then measured on training samples separately.
-        seen = _stack([e.of_training() for e in examples]) if self._training.targets == "posterior" else None
+        seen = examples.of_training() if self._training.targets == "posterior" else None
         warm = self._is_warm(group.times)
         passes = _passes(self._training, warm)
         warm_rate = self._training.warm_learning_rate if warm else None
         steps = -(-len(self._data[0]) // self._training.batch)
         for number in range(group.train.shape[1], passes):
-            x, y = _stack([e.of_pass(number) for e in examples])
+            x, y = examples.of_pass(number)
             rates = group.rate * learning_rates(self._training, number * steps, steps, passes * steps, warm_rate)
             with np.errstate(over="ignore", invalid="ignore"):  # what diverges is looked at below
                 error = engine.run_pass(x, y, self._training.batch, rates, weights)
-                test_error = _mean_square(engine.outputs(test_x) - test_y)
+                test_error = engine.errors(*test)
                 if seen is not None:
-                    error = _mean_square(engine.outputs(seen[0]) - seen[1])
+                    error = engine.errors(*seen)
             group.train = np.column_stack([group.train, _apply(to_train_error, error)])
             group.held_out = np.column_stack([group.held_out, _apply(to_held_out_error, test_error)])
             after_pass(group, engine.states)
             if not np.isfinite(error).any():
                 break
         group.states = engine.states()
+
+    def _within_memory(self, group: Group) -> AbstractContextManager[None]:
+        what = f"training {len(group.times)} networks at once; lower training.block, or use --device cpu"
+        return gpu.within_memory(what) if self._device == gpu.CUDA else nullcontext()
+
+    def _cut(self, times: list[int]) -> list[list[int]]:
+        """Times in groups that are trained side by side."""
+        return [times[i : i + self._at_once] for i in range(0, len(times), self._at_once)]
+
+    def _halves(self, unfinished: Group) -> dict[int, Group]:
+        """A group in training, by its first time; cut where fewer networks fit side by side than when it was begun."""
+        return {times[0]: unfinished.part(times) for times in self._cut(unfinished.times)}
+
+    def _plan(self, halves: dict[int, Group], progress: Progress) -> list[list[int]]:
+        """Groups left to train, those begun before first."""
+        begun = [group.times for group in halves.values()]
+        done = {*progress.weights, *(t for times in begun for t in times)}
+        left = [[t for t in times if t not in done] for times in self._groups]
+        return begun + [times for times in left if times]
 
     def _enter(self, group: Group, progress: Progress) -> list[int]:
         """Enter the networks of a trained group in the block's; return the times that diverged."""
@@ -237,6 +256,18 @@ class BlockTrainer:
 
     def _examples(self, t: int) -> Examples:
         return Examples(self._parametrisation, *self._data, self._config.seed, t, self._training)
+
+    def _beside(self, times: list[int]) -> Passes:
+        """Examples of times that are trained together, made where they are trained."""
+        if self._device != gpu.CUDA:
+            return Beside([self._examples(t) for t in times])
+        import torch
+
+        from undiffuse.training.device_passes import DevicePasses
+
+        home = gpu.home(self._device)
+        train, held_out = (torch.from_numpy(x).to(home) for x in self._data)
+        return DevicePasses(self._parametrisation, train, held_out, self._config.seed, times, self._training)
 
     def _begin(self, times: list[int], progress: Progress) -> Group:
         """A group at its start: with fresh weights, or those of the time before."""
@@ -267,9 +298,18 @@ class BlockTrainer:
         return start_weights(self._architecture, inputs, rng)
 
 
-def side_by_side(training: TrainingSection, engine: str) -> int:
-    """How many networks of a block an engine trains at once."""
-    return training.at_once if not engines.is_kernel(engine) and training.order == "independent" else 1
+def side_by_side(
+    training: TrainingSection, architecture: Architecture, block: Block, samples: tuple[int, int], device: str
+) -> int:
+    """How many networks of a block are trained at once.
+
+    Parameters
+    ----------
+    training, architecture, block, samples, device
+        See :func:`undiffuse.training.room.at_once`.
+    """
+    alone = engines.is_kernel(engines.choose(training, architecture, device))
+    return 1 if alone else room.at_once(training, architecture, block, samples, device)
 
 
 def total_passes(config: Config, blocks: Iterable[Block] | None = None) -> int:
@@ -296,13 +336,3 @@ def _passes(training: TrainingSection, warm: bool) -> int:
 def _apply(lines: list[tuple[float, float]], errors: Errors) -> Errors:
     slope, offset = np.array(lines).T
     return slope * errors + offset
-
-
-def _mean_square(residuals: Float32) -> Errors:
-    return np.mean(np.square(residuals, dtype=np.float64), axis=(1, 2))
-
-
-def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
-    if len(pairs) == 1:
-        return pairs[0][0][None], pairs[0][1][None]
-    return np.stack([x for x, _ in pairs]), np.stack([y for _, y in pairs])

@@ -13,7 +13,6 @@ from undiffuse.datasets import Dataset
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.runs.config import Block, Config
 from undiffuse.support.progress import OnProgress, silent
-from undiffuse.training import engines
 from undiffuse.training.blocks import BlockTrainer, side_by_side, weight_bytes
 from undiffuse.training.execution import Execution
 from undiffuse.training.plan import PassCost, Plan
@@ -50,8 +49,8 @@ def pass_costs(config: Config, data: Dataset, device: str, on_progress: OnProgre
     for blocks in ranges:
         first, last = blocks[0].first, blocks[-1].last
         training, architecture = config.training_at(last), config.architecture_at(last, data.dim)
-        engine = engines.choose(training, architecture, device)
-        together = side_by_side(training, engine)
+        samples = len(data.train), len(data.held_out)
+        together = side_by_side(training, architecture, blocks[0], samples, device)
         middle = max(first, (first + last - together + 1) // 2)
         trial = Block(middle, min(last, middle + together - 1))
         if not found:

@@ -10,20 +10,22 @@ import numpy as np
 from undiffuse.kernels import LANES, LARGEST_DIM
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.support import gpu
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.errors import UserError
 from undiffuse.support.processor import multiplies_bfloat16
-from undiffuse.training.state import Engine, TrainingState
+from undiffuse.training.state import Engine, TrainingState, mean_square
 
 KERNEL = "kernel" if LANES == 8 else "kernel-avx512"
-LOWER = "torch-bfloat16"
+TORCH = {"float32": "torch", "bfloat16": "torch-bfloat16", "tf32": "torch-tf32"}
+_PRECISIONS = {engine: precision for precision, engine in TORCH.items()}
 
 
 def choose(training: TrainingSection, architecture: Architecture, device: str) -> str:
     """Return the engine to use: the kernel for small piecewise-linear networks on a CPU, torch for the rest.
 
-    Another precision is another engine, ``"torch-bfloat16"``, and so is a kernel with wider vectors,
-    ``"kernel-avx512"``: each ends in other bits.
+    Another precision is another engine, ``"torch-bfloat16"`` or ``"torch-tf32"``, and so is a kernel with wider
+    vectors, ``"kernel-avx512"``: each ends in other bits.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ def choose(training: TrainingSection, architecture: Architecture, device: str) -
     Raises
     ------
     UserError
-        If the kernel is asked for and cannot do it.
+        If the kernel is asked for and cannot do it, or the processor has no products in this precision.
     """
     obstacle = ""
     if architecture.width > LARGEST_DIM:
@@ -52,8 +54,12 @@ def choose(training: TrainingSection, architecture: Architecture, device: str) -
         raise UserError(f"engine 'kernel' does not do {obstacle}; use 'torch' or 'auto'")
     if not obstacle and training.engine != "torch":
         return KERNEL
-    lower = training.precision == "bfloat16" or (training.precision == "auto" and multiplies_bfloat16())
-    return LOWER if lower else "torch"
+    if training.precision == "tf32" and device != gpu.CUDA:
+        raise UserError("training.precision = 'tf32' is of products on a GPU: use --device cuda, 'float32' or 'auto'")
+    if training.precision == "auto":
+        fast = gpu.multiplies_bfloat16() if device == gpu.CUDA else multiplies_bfloat16()
+        return TORCH["bfloat16" if fast else "float32"]
+    return TORCH[training.precision]
 
 
 def is_kernel(engine: str) -> bool:
@@ -70,7 +76,8 @@ def settled(config: Config, engine: str) -> Config:
     engine : str
         Of the whole training.
     """
-    precision = "bfloat16" if LOWER in engine else "float32"
+    found = [_PRECISIONS[part] for part in engine.split("+") if part in _PRECISIONS]
+    precision = found[0] if found else "float32"
     return config.model_copy(update={"training": config.training.model_copy(update={"precision": precision})})
 
 
@@ -98,9 +105,10 @@ def build(
         The kernel has Adam only, which :func:`choose` knows.
     """
     if not is_kernel(engine):
-        from undiffuse.training.torch_engine import TorchEngine
+        from undiffuse.training.torch_engine import TorchEngine, Way
 
-        return TorchEngine(architecture, states, device, average, engine == LOWER, optimiser)
+        way = Way(gpu.home(device), _PRECISIONS[engine], recorded=device == gpu.CUDA)
+        return TorchEngine(architecture, states, way, average, optimiser)
     if optimiser != "adam":
         raise ValueError(f"the kernel has no optimiser {optimiser!r}")
     return KernelEngine(architecture, states)
@@ -154,6 +162,10 @@ class KernelEngine:
     def outputs(self, x: Float32) -> Float32:
         """See :class:`~undiffuse.training.state.Engine`."""
         return self._kernel.apply(self._packed[0], self._biases[0], self._architecture.h.floor, x[0])[None]
+
+    def errors(self, x: Float32, y: Float32) -> Floats:
+        """See :class:`~undiffuse.training.state.Engine`."""
+        return mean_square(self.outputs(x) - y)
 
     def states(self) -> list[TrainingState]:
         """See :class:`~undiffuse.training.state.Engine`."""

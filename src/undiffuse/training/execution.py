@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from undiffuse.runs.config import Config
+from undiffuse.support import gpu
 from undiffuse.support.backend import LOCAL, Backend, processes
 from undiffuse.support.errors import UserError, one_of, require
 from undiffuse.support.progress import OnProgress, in_notebook, notebook_bar, silent
@@ -87,20 +87,23 @@ class Execution:
         def chosen(device: str) -> set[str]:
             return {engines.choose(config.training, a, device) for a in architectures}
 
+        def small() -> bool:
+            return chosen("cpu") == {engines.KERNEL}
+
         device: str = self.device
         if device == "auto":
             # The GPUs of other machines are not seen from here, and have to be asked for.
-            wanted = not self.backend.elsewhere and chosen("cpu") != {engines.KERNEL}
-            device = "cuda" if wanted and _has_gpu() else "cpu"
-        elif device == "cuda" and not self.backend.elsewhere and not _has_gpu():
-            raise UserError("device 'cuda': torch sees no GPU here; use 'cpu' or 'auto'")
+            able = not self.backend.elsewhere and gpu.is_there()
+            device = "cuda" if able and (config.training.precision == "tf32" or not small()) else "cpu"
+        elif device == gpu.CUDA and not self.backend.elsewhere:
+            gpu.require_it()
         engine = "+".join(sorted(chosen(device)))
         if not all(map(engines.is_kernel, engine.split("+"))) and not self.backend.elsewhere:
             from undiffuse.support import with_torch  # noqa: F401  its absence is said before anything is written
-        if config.training.precision == "bfloat16" and engine == engines.KERNEL:
+        if config.training.precision in ("bfloat16", "tf32") and engine == engines.KERNEL:
             raise UserError(
-                "training.precision = 'bfloat16' is of matrix products, and networks as small as these are trained by "
-                "the fused kernel: leave it out, or set training.engine = 'torch'"
+                f"training.precision = {config.training.precision!r} is of matrix products, and networks as small as "
+                "these are trained by the fused kernel: leave it out, or set training.engine = 'torch'"
             )
         return device, engine
 
@@ -110,12 +113,4 @@ class Execution:
 
     def executor(self, blocks: int, device: str) -> Executor:
         """Return what makes the calls that train so many blocks, to be used in a ``with`` block."""
-        return self.backend.executor(self.processes(blocks, device), gpu=device == "cuda")
-
-
-def _has_gpu() -> bool:
-    if find_spec("torch") is None:
-        return False
-    import torch
-
-    return torch.cuda.is_available()
+        return self.backend.executor(self.processes(blocks, device), gpu=device == gpu.CUDA)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 
 from undiffuse.diffusion.forward import ForwardProcess
@@ -12,7 +14,7 @@ from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.stats import exp_rows
 from undiffuse.support.streams import Purpose, stream
 
-_BRIGHTEST = np.float32(1.5)  # largest factor of a sample in a blend
+BRIGHTEST = np.float32(1.5)  # largest factor of a sample in a blend
 
 
 class Examples:
@@ -55,7 +57,7 @@ class Examples:
         if not self._posterior and not self._blends:
             return self._pair(x0, rng)
         blended = rng.random(len(x0)) < self._blends
-        shares = _BRIGHTEST * rng.random((2, blended.sum(), 1), dtype=np.float32)
+        shares = BRIGHTEST * rng.random((2, blended.sum(), 1), dtype=np.float32)
         others = self._train[rng.integers(0, len(x0), blended.sum())]
         x0[blended] = shares[0] * x0[blended] + shares[1] * others
         xi, x_t = self._diffused(x0, rng)
@@ -107,6 +109,52 @@ class Examples:
             _, total = exp_rows(weights)
             out[rows] = (weights @ points) / total[:, None]
         return out
+
+
+class Passes(Protocol):
+    """Examples of several times side by side, as the engine that trains them takes them: arrays or tensors."""
+
+    def of_pass(self, number: int) -> tuple[Any, Any]:
+        """Inputs and targets of pass ``number``, each ``(times, n, width)``."""
+        ...
+
+    def of_training(self) -> tuple[Any, Any]:
+        """See :meth:`Examples.of_training`."""
+        ...
+
+    def of_held_out(self) -> tuple[Any, Any]:
+        """See :meth:`Examples.of_held_out`."""
+        ...
+
+
+class Beside:
+    """Examples of several times, stacked along a first axis.
+
+    Parameters
+    ----------
+    each : list of Examples
+    """
+
+    def __init__(self, each: list[Examples]) -> None:
+        self._each = each
+
+    def of_pass(self, number: int) -> tuple[Float32, Float32]:
+        """Inputs and targets of pass ``number``, each ``(times, n, width)``."""
+        return _stack([one.of_pass(number) for one in self._each])
+
+    def of_training(self) -> tuple[Float32, Float32]:
+        """See :meth:`Examples.of_training`."""
+        return _stack([one.of_training() for one in self._each])
+
+    def of_held_out(self) -> tuple[Float32, Float32]:
+        """See :meth:`Examples.of_held_out`."""
+        return _stack([one.of_held_out() for one in self._each])
+
+
+def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
+    if len(pairs) == 1:
+        return pairs[0][0][None], pairs[0][1][None]
+    return np.stack([x for x, _ in pairs]), np.stack([y for _, y in pairs])
 
 
 def learning_rates(

@@ -134,6 +134,11 @@ class Group:
         train, held_out = (np.array(mine[name], float) for name in ("train", "held_out"))
         return Group(mine["times"].tolist(), unpack_state(mine), train, held_out, mine["rate"].item())
 
+    def part(self, times: list[int]) -> Group:
+        """Some of the networks, as far as they are."""
+        rows = [self.times.index(t) for t in times]
+        return Group(times, [self.states[i] for i in rows], self.train[rows], self.held_out[rows], self.rate)
+
     def diverged(self) -> list[int]:
         """Times whose errors or weights are not finite."""
         return [

@@ -12,9 +12,12 @@ class Sgd(Optimiser):
     The moments it is given are kept as they are: there are none.
     """
 
-    def move(self, gradients: Tensors, rate: float) -> None:
+    def move(self, gradients: Tensors) -> None:
         """See :class:`~undiffuse.training.optimiser.Optimiser`."""
-        self.steps += 1
         for name, parameter in self.weights.items():
-            parameter.sub_(gradients[name].to(parameter.dtype), alpha=rate)
+            gradient = gradients[name].to(parameter.dtype)
+            if self._in_memory is None:
+                parameter.sub_(gradient, alpha=self._rate)
+            else:
+                parameter.addcmul_(gradient, self._in_memory.to(parameter.dtype), value=-1)
         self._follow()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.support.arrays import Float32, Floats
 
@@ -53,6 +55,11 @@ class TrainingState:
         return TrainingState(weights, first, second, self.step, average)
 
 
+def mean_square(residuals: Float32) -> Floats:
+    """Mean square of residuals ``(times, n, dim)`` for each time."""
+    return np.mean(np.square(residuals, dtype=np.float64), axis=(1, 2))
+
+
 class Engine(Protocol):
     """Trains the networks of a group of times side by side; they share nothing but the architecture."""
 
@@ -62,7 +69,7 @@ class Engine(Protocol):
         Parameters
         ----------
         x, y : float32 (times, n, dim)
-            Inputs and targets.
+            Inputs and targets; tensors on the engine's device where it takes them.
         batch : int
             Batch size.
         rates : (steps,)
@@ -79,6 +86,10 @@ class Engine(Protocol):
 
     def outputs(self, x: Float32) -> Float32:
         """Outputs of the networks at ``x``, shape ``(times, n, dim)``."""
+        ...
+
+    def errors(self, x: Float32, y: Float32) -> Floats:
+        """Mean square output error per dimension of each network, for inputs and targets ``(times, n, dim)``."""
         ...
 
     def states(self) -> list[TrainingState]:

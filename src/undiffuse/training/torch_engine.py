@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,8 +13,54 @@ from undiffuse.networks.network import Architecture, Weights
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.training.adam import Adam
 from undiffuse.training.optimiser import Optimiser, Tensors
+from undiffuse.training.recording import Recording
 from undiffuse.training.sgd import Sgd
-from undiffuse.training.state import TrainingState
+from undiffuse.training.state import TrainingState, mean_square
+
+_ROWS = 1024  # of a set whose error is measured on a GPU, so that hidden activities take little of its memory
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where and how the torch engine computes.
+
+    Attributes
+    ----------
+    device : torch.device
+    products : {"float32", "bfloat16", "tf32"}
+        Precision of products of matrices. Sums in bfloat16 and TF32 products are float32; weights, moments, averages,
+        losses and :meth:`TorchEngine.outputs` are ``whole`` all the same.
+    whole : torch.dtype
+        Precision of the rest, and of float32 products.
+    recorded : bool
+        Whether minibatches are copied to one place, where a GPU can repeat recorded launches
+        (:class:`~undiffuse.training.recording.Recording`), and Adam is torch's. A processor can do the same without
+        records, for tests.
+    """
+
+    device: torch.device = _CPU
+    products: str = "float32"
+    whole: torch.dtype = torch.float32
+    recorded: bool = False
+
+    @property
+    def lower(self) -> torch.dtype | None:
+        """Type of the numbers that are multiplied, where it is another one than that of the rest."""
+        return torch.bfloat16 if self.products == "bfloat16" else None
+
+    @contextmanager
+    def multiplying(self) -> Iterator[None]:
+        """Products of float32 matrices as they are to be made, inside a ``with`` block."""
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = self.products == "tf32"
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
+
+
+ON_PROCESSOR = Way()
 
 
 class TorchEngine:
@@ -26,13 +74,10 @@ class TorchEngine:
     architecture : Architecture
     states : list of TrainingState
         One for each time; all with the same number of steps.
-    device : str
-        ``"cpu"`` or ``"cuda"``.
+    way : Way
+        Device and precision.
     average : float
         Share of the running average (EMA) kept at each step; used where the states have one.
-    lower : bool
-        Whether products of matrices are made in bfloat16, with their sums in float32. Weights, moments, averages,
-        losses and :meth:`outputs` are float32 all the same.
     optimiser : {"adam", "sgd"}
     """
 
@@ -40,29 +85,37 @@ class TorchEngine:
         self,
         architecture: Architecture,
         states: list[TrainingState],
-        device: str = "cpu",
+        way: Way = ON_PROCESSOR,
         average: float = 0.0,
-        lower: bool = False,
         optimiser: str = "adam",
     ) -> None:
-        self._architecture = architecture
-        self._device = torch.device(device)
+        self._architecture, self._way, self._device = architecture, way, way.device
         self._tied = architecture.tying != "untied"
-        self._signs = torch.from_numpy(architecture.signs).to(self._device)
+        self._signs = torch.from_numpy(architecture.signs).to(self._device, way.whole)
         self._names = [name for name in Weights.NAMES if not (self._tied and name == "A")]
         self._parameters = self._stacked([s.weights for s in states])
-        self._products = torch.bfloat16 if lower else torch.float32
+        self._products = way.lower or way.whole
         self._optimiser = (Sgd if optimiser == "sgd" else Adam)(
             self._parameters,
             (self._stacked([s.first for s in states]), self._stacked([s.second for s in states])),
             states[0].step,
-            self._stacked([s.average for s in states if s.average is not None]),
-            average**Optimiser.AVERAGE_EVERY,
-            self._products if lower else None,
+            (self._stacked([s.average for s in states if s.average is not None]), average**Optimiser.AVERAGE_EVERY),
+            way.lower,
+            way.recorded,
         )
         self._rooms: dict[tuple[str, tuple[int, ...], torch.dtype], torch.Tensor] = {}
+        self._recording = Recording(self._device)
+        self._factors = torch.ones((len(states), 1, 1), dtype=way.whole, device=self._device)
+        self._total = torch.zeros(len(states), dtype=torch.float64, device=self._device)
 
-    def run_pass(self, x: Float32, y: Float32, batch: int, rates: Floats, weights: Sequence[float]) -> Floats:
+    def run_pass(
+        self,
+        x: Float32 | torch.Tensor,
+        y: Float32 | torch.Tensor,
+        batch: int,
+        rates: Floats,
+        weights: Sequence[float],
+    ) -> Floats:
         """Make one pass over the data.
 
         Parameters
@@ -71,19 +124,34 @@ class TorchEngine:
             See :meth:`~undiffuse.training.state.Engine.run_pass`.
         """
         inputs, targets = self._tensor(x).to(self._products), self._tensor(y)
-        factors = torch.tensor(weights, dtype=torch.float32, device=self._device)[:, None, None]
-        total = torch.zeros(len(x), dtype=torch.float64, device=self._device)
-        for start, rate in zip(range(0, x.shape[1], batch), rates, strict=True):
-            chunk = slice(start, start + batch)
-            residual, gradients = self._gradients(inputs[:, chunk], targets[:, chunk], factors)
-            total += residual.square().sum(dim=(1, 2), dtype=torch.float64)
-            self._optimiser.move(gradients, float(rate))
-        return (total / (x.shape[1] * x.shape[2])).cpu().numpy()
+        self._factors.copy_(torch.tensor(weights, dtype=self._factors.dtype)[:, None, None])
+        self._total.zero_()
+        with self._way.multiplying():
+            for start, rate in zip(range(0, x.shape[1], batch), rates, strict=True):
+                chunk = slice(start, start + batch)
+                self._optimiser.begin(float(rate))
+                if self._way.recorded:
+                    self._recorded_step(inputs[:, chunk], targets[:, chunk])
+                else:
+                    self._step(inputs[:, chunk], targets[:, chunk])
+        return (self._total / (x.shape[1] * x.shape[2])).cpu().numpy()
 
     def outputs(self, x: Float32) -> Float32:
         """See :class:`~undiffuse.training.state.Engine`."""
         out: Float32 = self._forward(self._tensor(x), self._whole())[1].cpu().numpy()
         return out
+
+    def errors(self, x: Float32 | torch.Tensor, y: Float32 | torch.Tensor) -> Floats:
+        """See :class:`~undiffuse.training.state.Engine`."""
+        if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor):
+            return mean_square(self.outputs(np.asarray(x)) - np.asarray(y))
+        self._total.zero_()
+        weights = self._whole()
+        for start in range(0, x.shape[1], _ROWS):
+            rows = slice(start, start + _ROWS)
+            gap = self._forward(x[:, rows], weights)[1] - y[:, rows]
+            self._total += gap.square().sum(dim=(1, 2), dtype=torch.float64)
+        return (self._total / (x.shape[1] * x.shape[2])).cpu().numpy()
 
     def states(self) -> list[TrainingState]:
         """See :class:`~undiffuse.training.state.Engine`."""
@@ -97,6 +165,18 @@ class TorchEngine:
             averages = list(self._unstack(self._whole(self._optimiser.average)))
         parts = zip(weights, self._unstack(first), self._unstack(second), averages, strict=True)
         return [TrainingState(w, m, v, self._optimiser.steps, average) for w, m, v, average in parts]
+
+    # -- a step -----------------------------------------------------------------------------------------------
+
+    def _step(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        residual, gradients = self._gradients(x, y)
+        self._total += residual.square().sum(dim=(1, 2), dtype=torch.float64)
+        self._optimiser.move(gradients)
+
+    def _recorded_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """The same from one place in memory; steps of another size, or that move the average, are other launches."""
+        here = self._room("x", x.shape, x.dtype).copy_(x), self._room("y", y.shape, y.dtype).copy_(y)
+        self._recording((x.shape[1], self._optimiser.averages_now), lambda: self._step(*here))
 
     # -- mathematics ------------------------------------------------------------------------------------------
 
@@ -113,12 +193,12 @@ class TorchEngine:
         out = self._room("out", x.shape, x.dtype)
         return h, torch.baddbmm(p["b_r"][:, None], h, p["A"].mT, out=out)
 
-    def _gradients(self, x: torch.Tensor, y: torch.Tensor, factors: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
+    def _gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
         """Residual ``r(x) - y`` and every parameter's gradient of ``factor * mean |r(x) - y|^2``."""
         p = self._whole(self._optimiser.copies)
         h, out = self._forward(x, p)
         residual = torch.sub(out, y, out=self._room("residual", y.shape, y.dtype))
-        g = torch.mul(residual, 2 * factors / x.shape[1], out=self._room("g", y.shape, y.dtype))
+        g = torch.mul(residual, 2 * self._factors / x.shape[1], out=self._room("g", y.shape, y.dtype))
         g_r, g = g.sum(dim=1), self._lowered(g)
         g_A = torch.bmm(g.mT, h, out=self._room("g_A", p["A"].shape, x.dtype))
         g_u = torch.bmm(g, p["A"], out=self._room("g_u", h.shape, x.dtype))
@@ -126,7 +206,7 @@ class TorchEngine:
         g_W = torch.bmm(g_u.mT, x, out=self._room("g_W", p["W"].shape, x.dtype))
         if self._tied:
             g_W += (g_A * self._signs).mT
-        return residual, {"W": g_W, "b_h": g_u.sum(dim=1, dtype=torch.float32), "A": g_A, "b_r": g_r}
+        return residual, {"W": g_W, "b_h": g_u.sum(dim=1, dtype=self._way.whole), "A": g_A, "b_r": g_r}
 
     def _lowered(self, g: torch.Tensor) -> torch.Tensor:
         """The same numbers in the precision of the products."""
@@ -141,13 +221,15 @@ class TorchEngine:
 
     # -- between numpy and torch ------------------------------------------------------------------------------
 
-    def _tensor(self, array: Float32) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+    def _tensor(self, array: Float32 | torch.Tensor) -> torch.Tensor:
+        if isinstance(array, torch.Tensor):
+            return array
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, self._way.whole)
 
     def _stacked(self, weights: list[Weights]) -> dict[str, torch.Tensor]:
         """Arrays that are trained, by name, stacked along the times; none if there are no weights."""
         return {
-            name: torch.from_numpy(np.stack([getattr(w, name) for w in weights])).to(self._device)
+            name: torch.from_numpy(np.stack([getattr(w, name) for w in weights])).to(self._device, self._way.whole)
             for name in (self._names if weights else ())
         }
 

@@ -1,0 +1,141 @@
+"""What training and sampling take on a GPU, beside the memory traffic that they cannot do without.
+
+    python benchmarks/gpu.py --json gpu.json
+    python benchmarks/gpu.py slice --precision tf32
+
+- *slice*: Table 2's ``mnist-01`` to the letter, as many networks side by side as fit, a few of the 300 passes after
+  others that warm up; the whole bank is projected from it. Its floor is the bytes that each step cannot but move: a
+  weight is read for the products, then read and written with both moments, 28 bytes, at the rate of a copy on this GPU
+  in this run.
+- *laptop*: ``mnist-01-laptop`` from start to end.
+- *sampling*: 1,000 digits of 1,000 steps from the bank that *laptop* trained.
+
+Without a GPU it says so and measures nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import torch
+
+import undiffuse as ud
+from timing import JsonFile, seconds
+from undiffuse.datasets import Dataset
+from undiffuse.networks import on_device
+from undiffuse.runs.config import Block, Config
+from undiffuse.support import gpu
+from undiffuse.support.errors import UserError
+from undiffuse.training import room, train_run
+from undiffuse.training.blocks import BlockTrainer, total_passes
+
+BYTES = 28  # of each weight, that a step of Adam cannot but move
+WARM, TIMED = 2, 3  # passes of a slice
+JOBS = ("slice", "laptop")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job in one precision: seconds that it takes, and its floor where it has one."""
+
+    job: str
+    precision: str
+    seconds: float
+    floor: float | None = None
+    networks: int | None = None  # side by side
+
+
+def copy_rate(device: torch.device, count: int) -> float:
+    """Bytes a second that a copy of so many float32 reads and writes, the best of ten."""
+    source, target = torch.ones(count, device=device), torch.empty(count, device=device)
+
+    def copy() -> None:
+        target.copy_(source)
+        _ = target[:1].cpu()  # which waits for it
+
+    return 2 * 4 * count / min(seconds(copy) for _ in range(10))
+
+
+def with_precision(config: Config, precision: str, **changes: object) -> Config:
+    """The configuration with its training changed."""
+    training = config.training.model_copy(update={"precision": precision, **changes})
+    return config.model_copy(update={"training": training})
+
+
+def slice_of(config: Config, data: Dataset, precision: str, rate: float) -> Row:
+    """The whole bank, projected from a few passes of networks that have the settings of most times."""
+    t = config.diffusion.T
+    short = with_precision(config, precision, epochs=WARM + TIMED)
+    training, a = short.training_at(t), short.architecture_at(t, data.dim)
+    count = room.at_once(training, a, Block(1, t), (len(data.train), len(data.held_out)), gpu.CUDA)
+    reference = ud.GaussianDenoiser.from_data(config.forward(), data.train)
+    block = BlockTrainer(short, Block(t - count + 1, t), data.train, data.held_out, reference, gpu.CUDA)
+    ends: list[float] = []
+    block.run(on_pass=lambda networks: ends.append(time.perf_counter()) if networks else None)
+    each = (ends[-1] - ends[-1 - TIMED]) / TIMED / count  # seconds of a pass of one network
+    passes, steps = total_passes(config), -(-len(data.train) // training.batch)
+    weights = 2 * a.width * a.hidden + a.width + a.hidden
+    return Row(f"training {config.name}", precision, passes * each, passes * steps * weights * BYTES / rate, count)
+
+
+def whole(config: Config, data: Dataset, precision: str, n: int) -> list[Row]:
+    """The training from start to end, and samples of the bank it makes."""
+    config = with_precision(config, precision)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        execution = ud.Execution(device="cuda", workers=1)
+        training = seconds(lambda: train_run(config, data, run, execution=execution))
+        bank, home = ud.Diffusion.load(run).bank, gpu.home(gpu.CUDA)
+        on_device.sample(bank, n, home, sampler=ud.DDIM(steps=5))  # libraries are loaded
+        sampling = seconds(lambda: on_device.sample(bank, n, home))
+    return [
+        Row(f"training {config.name}", precision, training),
+        Row(f"{n} samples of {config.name}", precision, sampling),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[JsonFile.options()]
+    )
+    parser.add_argument("jobs", nargs="*", choices=[*JOBS, []], help="which (all)", metavar="JOB")
+    parser.add_argument(
+        "--precision", action="append", choices=["float32", "tf32", "bfloat16"], help="of products (all three)"
+    )
+    options = parser.parse_args(argv)
+    rows: list[Row] = []
+    try:
+        file = JsonFile(parser, argv, options)
+        if not gpu.is_there():
+            print("gpu.py: torch sees no GPU here, so nothing is measured", file=sys.stderr)
+            raise SystemExit(2)
+        home = gpu.home(gpu.CUDA)
+        rate = copy_rate(home, 1 << 28)
+        for name in options.jobs or JOBS:
+            config = ud.config.load("mnist-01" if name == "slice" else "mnist-01-laptop")
+            data = ud.datasets.load(config)
+            for precision in options.precision or ("float32", "tf32", "bfloat16"):
+                print(f"measuring {name} in {precision}", file=sys.stderr, flush=True)
+                found = [slice_of(config, data, precision, rate)] if name == "slice" else []
+                rows += found or whole(config, data, precision, 1000)
+    except UserError as error:
+        parser.error(str(error))
+    print(f"{'seconds':34} {'precision':>9} {'networks':>8} {'floor':>8} {'ours':>8} {'ratio':>6}")
+    for row in rows:
+        floor, ratio = ("", "") if row.floor is None else (f"{row.floor:.1f}", f"{row.seconds / row.floor:.2f}")
+        print(f"{row.job:34} {row.precision:>9} {row.networks or '':>8} {floor:>8} {row.seconds:8.1f} {ratio:>6}")
+    device = torch.cuda.get_device_name() if home.type == "cuda" else "none"
+    about = {"measured": date.today().isoformat(), "device": device, "bytes a second": rate}
+    file.write(about | {"rows": [asdict(row) for row in rows]})
+
+
+if __name__ == "__main__":
+    main()
