@@ -140,6 +140,10 @@ COMMANDS = {
      "--seeds", "2", "--workers", "1"): [
         "--components", "--hidden", "--points", "--passes", "--batch", "--seeds", "--seed", "--set", "--out",
     ],
+    ("physics", "locality", "images.toml", "--hidden", "8", "--passes", "1", "--seeds", "2", "--images", "20",
+     "-n", "4", "--tau", "0.5", "--side", "3", "--workers", "1"): [
+        "--hidden", "--passes", "--batch", "--seeds", "--images", "-n", "--tau", "--side", "--seed", "--set", "--out",
+    ],
     ("physics", "critical-times", "spiral.toml", "-n", "50", "--points", "8"): ["-n", "--points", "--seed"],
     ("physics", "two-clusters", "-n", "3", "--noises", "1", "--dim", "40", "--times", "4", "--seeds", "2"): [
         "-n", "--noises", "--sigma", "--ridge", "--dim", "--times", "--seeds", "--samples", "--seed", "--out",

@@ -83,6 +83,7 @@ def test_a_bank_of_images_is_sampled_without_torch(digits_run_path, tmp_path):
         ["train", "spiral-2pi", "--set", "training.engine=torch"],
         ["train", "spiral-2pi", "--set", "network.activation=sigmoid"],
         ["physics", "cascade", "spiral-2pi", "--components", "2"],
+        ["physics", "locality", "mnist-01-quick"],
         ["export", "RUN", "--to", "torch-state"],
     ],
     ids=" ".join,

@@ -118,6 +118,10 @@ GROUPS: dict[str, tuple[str, str, dict[str, tuple[str, str]]]] = {
                 "cascade:cascade",
                 "One transition for each principal component, along t and along training (cascada de transiciones).",
             ),
+            "locality": (
+                "locality:locality",
+                "How far around a pixel networks look, beside exact patch denoisers (localidad sin arquitectura).",
+            ),
             "critical-times": (
                 "physics:critical_times",
                 "When diffusion decides between classes, and when it memorises (escala de tiempos de la transición).",

@@ -16,6 +16,7 @@ from undiffuse.figures.curves import (
     starts,
 )
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
+from undiffuse.figures.locality import Radii, locality, sensitivity
 from undiffuse.figures.losses import loss_against_time
 from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
@@ -39,6 +40,7 @@ __all__ = [
     "Gains",
     "Halves",
     "Pixels",
+    "Radii",
     "StartLine",
     "against_setting",
     "architecture_scheme",
@@ -56,6 +58,7 @@ __all__ = [
     "likelihood",
     "line_potentials",
     "linear_model",
+    "locality",
     "loss_against_time",
     "one_energy",
     "outcomes",
@@ -68,6 +71,7 @@ __all__ = [
     "save",
     "scaling",
     "score_differences",
+    "sensitivity",
     "side_by_side",
     "spectra",
     "starts",

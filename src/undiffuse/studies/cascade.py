@@ -23,6 +23,7 @@ from undiffuse.studies import cascade_training as training
 from undiffuse.studies.cascade_training import ACTIVE, Bench, Trained
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.options import Changes, IdxFolder, PresetName, all_changes
+from undiffuse.studies.small_banks import centred
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
 from undiffuse.support.backend import LOCAL, processes
@@ -247,7 +248,7 @@ def _bench(settings: Settings) -> tuple[Bench, Floats, PrincipalAxes]:
         require(value >= least, f"{name} = {value}: wanted at least {least}")
     require(settings.seeds >= 2, f"seeds = {settings.seeds}: wanted at least 2, for errors over trainings")
     config = configuration.load(settings.preset, all_changes(settings.changes, settings.data))
-    x = training.centred(config)
+    x = centred(config)
     k, dim = settings.components, x.shape[1]
     require(k <= dim, f"components = {k}: the data have {dim} variables")
     require(k < len(x), f"components = {k}: wanted fewer than the {len(x)} training samples")

@@ -10,19 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from undiffuse import datasets
-from undiffuse.diffusion.denoiser import Denoiser
-from undiffuse.diffusion.forward import ForwardProcess
-from undiffuse.networks.network import Architecture, Autoencoder, Weights, start_weights
+from undiffuse.networks.network import Architecture, Weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.physics.cascade import Moments, gains, half_step, half_time, regression_slopes, two_layer_half
 from undiffuse.runs.config import Config, TrainingSection
-from undiffuse.support.arrays import Array, Float32, Floats
+from undiffuse.studies.small_banks import centred, trained_with_adam
+from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.stats import PrincipalAxes
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training import engines
-from undiffuse.training.passes import Examples, learning_rates
+from undiffuse.training.passes import Examples
 from undiffuse.training.state import TrainingState
 
 ACTIVE = {"linear": 1.0, "relu": 0.5}  # share of a signal that the units pass
@@ -127,31 +125,6 @@ class Trained(NamedTuple):
     learned: dict[str, Learned]
 
 
-class Small(Denoiser):
-    """Networks of a few times only, which predict x0 of centred data.
-
-    Parameters
-    ----------
-    forward : ForwardProcess
-    networks : dict
-        By time.
-    """
-
-    def __init__(self, forward: ForwardProcess, networks: dict[int, Autoencoder]) -> None:
-        super().__init__(forward, next(iter(networks.values())).architecture.dim)
-        self._networks = networks
-
-    def xi_hat(self, x_t: Array, t: int) -> Array:
-        """Expected noise of centred data, shape ``(n, dim)``."""
-        return self.forward.to_xi("x0", self._networks[t](x_t), x_t, t)
-
-
-def centred(config: Config) -> Floats:
-    """Training data of a configuration about their mean."""
-    x = datasets.load(config).train
-    return np.asarray(x - x.mean(axis=0))
-
-
 def trained(bench: Bench, replicate: int) -> Trained:
     """Train a bank along diffusion time and two networks along SGD, from a seed of their own, and measure them."""
     with one_thread(), one_torch_thread():
@@ -161,7 +134,8 @@ def trained(bench: Bench, replicate: int) -> Trained:
         leading = axes.axes[:, : bench.components]
         probes = x[stream(seed, Purpose.CASCADE_PROBES, 0).permutation(len(x))[:_PROBES]]
         data = x.astype(np.float32)
-        found = _bank(bench, data, seed)
+        setting = bench.config.forward(), bench.architecture(data.shape[1]), bench.training()
+        found = trained_with_adam(*setting, bench.times, data, seed)
         measured = [gains(found, probes, t, leading, stream(seed, Purpose.CASCADE_PROBES, t)) for t in bench.times]
         regression, jacobian = (np.stack(part) for part in zip(*measured, strict=True))
         tau = bench.config.forward().schedule.ou_time(bench.times)
@@ -209,25 +183,6 @@ def _examples(bench: Bench, x: Float32, seed: int, t: int) -> Examples:
     """Pairs ``(x_t, x_0)`` of one time."""
     link = Parametrisation(bench.config.forward(), bench.architecture(x.shape[1]))
     return Examples(link, x, x, seed, t, bench.training())
-
-
-def _bank(bench: Bench, x: Float32, seed: int) -> Small:
-    """Networks of all times, trained side by side with Adam."""
-    training, each = bench.training(), [_examples(bench, x, seed, t) for t in bench.times]
-    a = bench.architecture(x.shape[1])
-    starts = []
-    for t, one in zip(bench.times, each, strict=True):
-        rng = stream(seed, Purpose.START, t)
-        starts.append(TrainingState.fresh(start_weights(a, one.at_start(a.hidden, rng), rng), a))
-    engine, done = engines.build("torch", a, starts), 0
-    for number in range(training.epochs):
-        inputs, targets = (np.stack(part) for part in zip(*(e.of_pass(number) for e in each), strict=True))
-        steps = -(-inputs.shape[1] // training.batch)
-        rates = learning_rates(training, done, steps, steps * training.epochs)
-        engine.run_pass(inputs, targets, training.batch, rates, [1.0] * len(each))
-        done += steps
-    networks = [Autoencoder(state.result, a) for state in engine.states()]
-    return Small(bench.config.forward(), dict(zip(bench.times, networks, strict=True)))
 
 
 def _learned(bench: Bench, kind: str, x: Float32, axes: PrincipalAxes, seed: int) -> Learned:

@@ -101,6 +101,9 @@ class Purpose(Enum):
     CASCADE_START = (76,)
     CASCADE_PROBES = (77, "t")
     GAINS = (78, "t")
+    LOCALITY_SEED = (82, "replicate", "reordered")
+    LOCALITY_PROBES = (83, "t")
+    LOCALITY_ORDER = (84,)
     TWO_CLUSTERS = (80, "n", "noises", "replicate")
     TWO_CLUSTER_STARTS = (81, "n", "noises", "replicate")
 
