@@ -103,6 +103,8 @@ class Purpose(Enum):
     GAINS = (78, "t")
     TWO_CLUSTERS = (80, "n", "noises", "replicate")
     TWO_CLUSTER_STARTS = (81, "n", "noises", "replicate")
+    CLOCK_SEED = (88, "n", "replicate")
+    CLOCK_POINTS = (89, "n", "replicate")
 
     @property
     def number(self) -> int:
