@@ -126,7 +126,8 @@ def _against_n(axis: Axes, clocks: Clocks, sizes: Sequence[int], threshold: floa
     )
     axis.set_xticks(sizes, [str(n) for n in sizes])
     axis.minorticks_off()
-    axis.legend(fontsize=7, title="OU time: power of $n$", title_fontsize=7)
+    axis.set_ylim(top=60 * last)
+    axis.legend(fontsize=7, title="OU time: power of $n$", title_fontsize=7, loc="upper left", ncols=2)
 
 
 def _against_time(axis: Axes, clocks: Clocks, shades: dict[int, Floats]) -> None:
