@@ -133,6 +133,11 @@ COMMANDS = {
         "--hole", "--jump", "--repeats", "-n", "--method", "--particles",
     ],
     ("memorise", "spiral.toml", "-n", "50", "--samples", "10"): ["-n", "--samples", "--seeds", "--hidden"],
+    ("memorise", "spiral.toml", "--along", "training", "-n", "20", "--hidden", "8", "--updates", "20", "--seeds", "2",
+     "--t", "3", "--workers", "1"): [
+        "--along", "-n", "--hidden", "--updates", "--seeds", "--t", "--batch", "--learning-rate", "--components",
+        "--threshold", "--within", "--seed", "--out", "--samples",
+    ],
     ("linear", "spiral.toml", "-n", "50"): ["-n", "--components", "--seed", "--out"],
     ("physics", "langevin", "--walkers", "100"): ["--walkers", "--seed", "--out"],
     ("physics", "curie-weiss", "--walkers", "3"): ["--spins", "--beta", "--field", "--points", "--seed"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import undiffuse as ud
+from undiffuse import datasets
 from undiffuse.studies import memorise
 
 RECIPE = """
@@ -52,6 +53,18 @@ def test_pairs_on_worker_processes_are_those_of_one_process(tmp_path):
         for workers in (1, 2)
     )
     assert one == two
+
+
+def test_a_process_reads_the_data_once_for_all_pairs_of_a_job_and_anew_for_the_next(tmp_path, monkeypatch):
+    (tmp_path / "t.toml").write_text(RECIPE)
+    small, read, load = ("data.n=200", "training.epochs=1", "network.hidden=8"), [], datasets.load
+    monkeypatch.setattr(datasets, "load", lambda *args: read.append(args) or load(*args))
+    settings = memorise.Settings(str(tmp_path / "t.toml"), n=(40,), changes=small, samples=20, seeds=2, workers=1)
+    memorise.run(settings)
+    whole = [config for config, *given in read if not given and config.data.name == "spiral"]
+    assert len(whole) == 1
+    memorise.run(settings)
+    assert len([config for config, *given in read if not given and config.data.name == "spiral"]) == 2
 
 
 @pytest.mark.parametrize(

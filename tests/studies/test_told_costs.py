@@ -17,6 +17,7 @@ from undiffuse.studies import (
     langevin,
     linear,
     locality,
+    memorisation_clock,
     memorise,
     perceptron,
     reconstruct,
@@ -46,6 +47,18 @@ JOBS = {
     "export": lambda run, spiral, out: (export, export.Settings(run, to="hdf5", out=out / "e", samples=10)),
     "linear": lambda run, spiral, out: (linear, linear.Settings(str(spiral), n=60)),
     "memorise": lambda run, spiral, out: (memorise, memorise.Settings(str(spiral), n=(60,), samples=20, workers=1)),
+    "memorise along training": lambda run, spiral, out: (
+        memorise,
+        memorise.Settings(
+            str(spiral),
+            n=(20,),
+            along="training",
+            hidden=(8,),
+            seeds=2,
+            workers=1,
+            clock=memorisation_clock.ClockOptions(t=(3,), updates=20),
+        ),
+    ),
     "sweep": lambda run, spiral, out: (
         sweep,
         sweep.Settings(str(spiral), over=("training.epochs=3,4",), out=out / "grid", workers=1),

@@ -21,7 +21,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "sweep": ("runs:sweep", "Train a run for every combination of some settings, with one table and one figure."),
         "memorise": (
             "banks:memorise",
-            "Train pairs of banks on disjoint halves and compare what they draw (sobreajuste, overfitting).",
+            "Twins on disjoint halves, compared; or when training turns into memory (sobreajuste, overfitting).",
         ),
     },
     "Use a run": {

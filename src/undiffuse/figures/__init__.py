@@ -18,6 +18,7 @@ from undiffuse.figures.curves import (
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
 from undiffuse.figures.locality import Radii, locality, sensitivity
 from undiffuse.figures.losses import loss_against_time
+from undiffuse.figures.memorisation_clock import Clocks, memorisation_clock
 from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.spirals import generated, histograms, process
@@ -35,6 +36,7 @@ from undiffuse.figures.weights import (
 
 __all__ = [
     "ClockLines",
+    "Clocks",
     "Cloud",
     "DensityBeside",
     "Gains",
@@ -60,6 +62,7 @@ __all__ = [
     "linear_model",
     "locality",
     "loss_against_time",
+    "memorisation_clock",
     "one_energy",
     "outcomes",
     "perceptron_weights",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from undiffuse.support.stats import PrincipalAxes
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.support.threads import one_thread, one_torch_thread
 from undiffuse.training import engines
-from undiffuse.training.passes import Examples
+from undiffuse.training.passes import Examples, Minibatches
 from undiffuse.training.state import TrainingState
 
 ACTIVE = {"linear": 1.0, "relu": 0.5}  # share of a signal that the units pass
@@ -210,7 +209,7 @@ def _learned(bench: Bench, kind: str, x: Float32, axes: PrincipalAxes, seed: int
     few = x[rng.permutation(len(x))[:_PROBES]]
     probes = forward.jump(few, t, rng.standard_normal(few.shape)).astype(np.float32)
     engine = engines.build("torch", a, [TrainingState.fresh(weights, a)], optimiser="sgd")
-    slopes, stock = [], _Stock(_examples(bench, x, seed, t), bench.batch)
+    slopes, stock = [], Minibatches(_examples(bench, x, seed, t), bench.batch)
     for before, now in pairwise([0, *map(int, steps)]):
         for inputs, targets in stock.of(now - before):
             rates = np.full(-(-len(inputs) // bench.batch), rate)
@@ -224,24 +223,3 @@ def _learned(bench: Bench, kind: str, x: Float32, axes: PrincipalAxes, seed: int
         np.array([half_step(steps, column) for column in share.T]),
         two_layer_half(rate, moments, start, ACTIVE[kind]),
     )
-
-
-class _Stock:
-    """Minibatches of pass after pass, handed out by number of steps."""
-
-    def __init__(self, examples: Examples, batch: int) -> None:
-        self._examples, self._batch, self._number = examples, batch, 0
-        self._left: tuple[Float32, Float32] | None = None
-
-    def of(self, steps: int) -> Sequence[tuple[Float32, Float32]]:
-        """Inputs and targets of so many steps, whole batches each."""
-        out = []
-        while steps > 0:
-            if self._left is None or len(self._left[0]) < self._batch:
-                self._left, self._number = self._examples.of_pass(self._number), self._number + 1
-            made = min(steps, len(self._left[0]) // self._batch)
-            cut = made * self._batch
-            out.append((self._left[0][:cut], self._left[1][:cut]))
-            self._left = self._left[0][cut:], self._left[1][cut:]
-            steps -= made
-        return out

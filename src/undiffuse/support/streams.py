@@ -106,6 +106,8 @@ class Purpose(Enum):
     LOCALITY_ORDER = (84,)
     TWO_CLUSTERS = (80, "n", "noises", "replicate")
     TWO_CLUSTER_STARTS = (81, "n", "noises", "replicate")
+    CLOCK_SEED = (88, "n", "replicate")
+    CLOCK_POINTS = (89, "n", "replicate")
 
     @property
     def number(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -155,6 +156,34 @@ def _stack(pairs: list[tuple[Float32, Float32]]) -> tuple[Float32, Float32]:
     if len(pairs) == 1:
         return pairs[0][0][None], pairs[0][1][None]
     return np.stack([x for x, _ in pairs]), np.stack([y for _, y in pairs])
+
+
+class Minibatches:
+    """Minibatches of pass after pass, handed out by number of steps; what is left of a pass and fills none is dropped.
+
+    Parameters
+    ----------
+    examples : Examples
+    batch : int
+        At most as many as there are samples.
+    """
+
+    def __init__(self, examples: Examples, batch: int) -> None:
+        self._examples, self.batch, self._number = examples, batch, 0
+        self._left: tuple[Float32, Float32] | None = None
+
+    def of(self, steps: int) -> Sequence[tuple[Float32, Float32]]:
+        """Inputs and targets of so many steps, whole batches each."""
+        out = []
+        while steps > 0:
+            if self._left is None or len(self._left[0]) < self.batch:
+                self._left, self._number = self._examples.of_pass(self._number), self._number + 1
+            made = min(steps, len(self._left[0]) // self.batch)
+            cut = made * self.batch
+            out.append((self._left[0][:cut], self._left[1][:cut]))
+            self._left = self._left[0][cut:], self._left[1][cut:]
+            steps -= made
+        return out
 
 
 def learning_rates(
