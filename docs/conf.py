@@ -13,9 +13,11 @@ import undiffuse
 
 HERE = Path(__file__).parent
 NOTEBOOKS = HERE.parent / "notebooks"
+_LONG = 40  # characters of a formula's source
 
 project = "undiffuse"
-author = "the undiffuse maintainers"
+author = "the undiffuse developers"
+copyright = f"2026, {author}"
 release = undiffuse.__version__
 extensions = [
     "myst_nb",
@@ -38,7 +40,8 @@ nitpick_ignore_regex = [
 
 html_theme = "furo"
 html_title = "undiffuse"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 
 nb_execution_mode = "off"  # the tests execute them
 myst_enable_extensions = ["dollarmath"]
@@ -64,13 +67,21 @@ def contents_of_index(app: Any, docname: str, source: list[str]) -> None:
     The page stays a list of links that reads as well where the files are kept.
     """
     source[0] = source[0].replace("](../notebooks/", "](notebooks/")  # where take_notebooks puts them
+    source[0] = re.sub(r"(?<=\d) ± (?=\d)", "\u00a0±\u00a0", source[0])  # a number stays in one line with its error
     if docname != "index":
         return
     parts = re.split(r"^## (.+)$", source[0], flags=re.MULTILINE)
     for caption, text in zip(parts[1::2], parts[2::2], strict=True):
-        pages = [link.removesuffix(".md").removesuffix(".ipynb") for link in re.findall(r"\]\(([^)#]+)\)", text)]
-        own = [page for page in pages if not page.startswith("http")]
+        links = re.findall(r"\[([^]]+)\]\(([^)#]+)\)", text)
+        own = [_entry(*link) for link in links if not link[1].startswith("http")]
         source[0] += "\n```{toctree}\n:hidden:\n:caption: " + caption + "\n\n" + "\n".join(own) + "\n```\n"
+
+
+def _entry(text: str, page: str) -> str:
+    """A line of a table of contents; notebooks say that they are, since pages have the same titles."""
+    if page.endswith(".ipynb"):
+        return f"Notebook: {text} <{page.removesuffix('.ipynb')}>"
+    return page.removesuffix(".md")
 
 
 def public_bases(app: Any, name: str, obj: type, options: Any, bases: list[type]) -> None:
@@ -101,9 +112,17 @@ def take_notebooks(app: Any) -> None:
         shutil.copytree(NOTEBOOKS, HERE / "notebooks", dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
 
 
+def link_pictures(app: Any, doctree: nodes.document) -> None:
+    """Let pictures be opened by themselves, as Sphinx does where one has a width: on a phone their labels are small."""
+    for picture in doctree.findall(nodes.image):
+        picture.setdefault("width", "100%")
+
+
 def visit_math(self: Any, node: Any) -> None:
-    """A formula in the line, as MathML."""
-    self.body.append(convert(node.astext()))
+    """A formula in the line, as MathML; a long one scrolls where it is wider than the page."""
+    formula = convert(node.astext())
+    long = len(node.astext()) > _LONG
+    self.body.append(f'<span class="long-formula">{formula}</span>' if long else formula)
     raise nodes.SkipNode
 
 
@@ -120,3 +139,4 @@ def setup(app: Any) -> None:
     app.connect("source-read", contents_of_index)
     app.connect("autodoc-process-bases", public_bases)
     app.connect("missing-reference", short_name)
+    app.connect("doctree-read", link_pictures)

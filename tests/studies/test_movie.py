@@ -114,3 +114,14 @@ def test_json_is_the_result(capsys, tiny_run_path, tmp_path):
     words = ["movie", str(tiny_run_path), "--frames", "3", "--size", "120", "-n", "20", "--json"]
     assert main([*words, "--out", str(tmp_path / "m.gif")]) == 0
     assert json.loads(capsys.readouterr().out)["times"] == [12, 6, 0]
+
+
+@pytest.mark.parametrize(("N", "limit"), [(1, 3.0), (32, 6.2), (64, 9.0), (2_000, 45.0)])
+def test_bins_of_a_magnetisation_hold_as_many_of_its_values_each(N, limit):
+    step = 2 / np.sqrt(N)
+    edges = moving.bins(limit, step, -(N + 1) / np.sqrt(N))
+    values = (2 * np.arange(-50 * N, 51 * N) - N) / np.sqrt(N)
+    counts, _ = np.histogram(values[(values > edges[0]) & (values < edges[-1])], edges)
+    assert len(set(counts)) == 1
+    assert edges[0] <= -limit < limit <= edges[-1]
+    assert np.abs(edges[:, None] - values).min() > 0.49 * step

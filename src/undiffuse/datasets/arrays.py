@@ -22,6 +22,7 @@ from undiffuse.support.settings import Count
 from undiffuse.support.streams import Purpose, stream
 
 Missing = Literal["refuse", "drop", "mean"]
+"""What is done about rows with missing values: refuse them, leave them out, or put in the column's mean."""
 _NEIGHBOURS = 5  # whose vote is the class of a sample without a label
 
 

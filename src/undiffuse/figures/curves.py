@@ -120,7 +120,7 @@ class StartLine(NamedTuple):
 
 _MEASURES = {
     "frechet_distance": "Fréchet distance of features",
-    "confident": "share read with a vote above 0.9",
+    "confident": "share above 0.9, strict classifier",
     "sliced_w2": "sliced 2-Wasserstein distance",
 }
 

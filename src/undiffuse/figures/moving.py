@@ -57,21 +57,25 @@ def plane_frame(
 
 
 @styled
-def line_frame(title: str, x: Floats, edges: Floats, top: float, name: str) -> Figure:
-    """Histogram of one variable.
+def line_frame(title: str, x: Floats, edges: Floats, top: float, name: str, data: Floats) -> Figure:
+    """Histogram of one variable, and an outline of that of the data.
 
     Parameters
     ----------
     title : str
     x : (n,)
+        What lies beyond the edges is not seen, and is missing in the area of the rest.
     edges : (bins + 1,)
     top : float
         Largest density shown.
     name : str
         Of the variable.
+    data : (m,)
     """
     figure, axes = panels(1, 1, _SIDE, 0.75 * _SIDE)
-    axes[0, 0].hist(x, bins=edges.tolist(), density=True, color=MODEL, alpha=0.75)
+    axes[0, 0].stairs(_density(x, edges), edges, fill=True, color=MODEL, alpha=0.75)
+    axes[0, 0].stairs(_density(data, edges), edges, color=DATA, lw=0.9, label="data")
+    axes[0, 0].legend(loc="upper right")
     axes[0, 0].set(xlim=(edges[0], edges[-1]), ylim=(0, top), xlabel=name, ylabel="density", title=title)
     return figure
 
@@ -143,6 +147,18 @@ def spectrum_frame(title: str, values: Floats, limits: tuple[float, float], most
     return figure
 
 
-def bins(limit: float) -> Floats:
-    """Edges of the bins of a histogram over ``-limit..limit``."""
-    return np.linspace(-limit, limit, _BINS + 1)
+def _density(x: Floats, edges: Floats) -> Floats:
+    counts, _ = np.histogram(x, edges)
+    return np.asarray(counts / (len(x) * np.diff(edges)))
+
+
+def bins(limit: float, step: float = 0.0, first: float = 0.0) -> Floats:
+    """Edges of the bins of a histogram over ``-limit..limit``.
+
+    Values that lie ``step`` apart, the edge below one of which is ``first``, are as many in each bin.
+    """
+    if not step:
+        return np.linspace(-limit, limit, _BINS + 1)
+    width = step * max(1, round(2 * limit / _BINS / step))
+    low, high = np.floor((-limit - first) / width), np.ceil((limit - first) / width)
+    return np.asarray(first + width * np.arange(low, high + 1))

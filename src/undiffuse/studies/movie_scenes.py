@@ -151,10 +151,17 @@ class Scenes:
         return self._seen(self.opened.data.train[:1_000])
 
     @cached_property
+    def _edges(self) -> Floats:
+        """Of the bins of a histogram; ``mu`` of N spins has N + 1 values, ``2/sqrt(N)`` apart."""
+        if not isinstance(self.opened.data, SpinDataset):
+            return moving.bins(self._limit)
+        N = self.opened.model.dim
+        return moving.bins(self._limit, 2 / np.sqrt(N), -(N + 1) / np.sqrt(N))
+
+    @cached_property
     def _density(self) -> float:
         """Top of the axis of a histogram."""
-        edges = moving.bins(self._limit)
-        heights, _ = np.histogram(self._seen(self.opened.data.train)[:, 0], edges, density=True)
+        heights, _ = np.histogram(self._seen(self.opened.data.train)[:, 0], self._edges, density=True)
         return 1.3 * max(float(heights.max()), 0.4 / self.opened.model.forward.noise_scale)
 
     def _states(self, title: str, x: Floats) -> Figure:
@@ -166,7 +173,8 @@ class Scenes:
         if seen.shape[1] == 2:
             return moving.plane_frame(title, seen, self._limit, self._still)
         name = "$\\mu = \\sum_i x_i/\\sqrt{N}$" if isinstance(data, SpinDataset) else "$x$"
-        return moving.line_frame(title, seen[:, 0], moving.bins(self._limit), self._density, name)
+        data_seen = self._seen(data.train)[:, 0]
+        return moving.line_frame(title, seen[:, 0], self._edges, self._density, name, data_seen)
 
 
 def _singular_values(net: Autoencoder) -> Floats:
