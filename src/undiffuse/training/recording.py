@@ -26,7 +26,7 @@ class Recording:
         self._made: dict[Hashable, int] = {}
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
         # Nothing that a recording makes is read after it, so that all of them may use the same memory in any order.
-        self._memory = torch.cuda.graph_pool_handle() if self._records else None  # type: ignore[no-untyped-call]
+        self._memory = torch.cuda.graph_pool_handle() if self._records else None
 
     def __call__(self, kind: Hashable, function: Callable[[], None]) -> None:
         """Call ``function``, the same one for each ``kind``."""
