@@ -77,9 +77,10 @@ def slice_of(config: Config, data: Dataset, precision: str, rate: float) -> Row:
     count = room.at_once(training, a, Block(1, t), (len(data.train), len(data.held_out)), gpu.CUDA)
     reference = ud.GaussianDenoiser.from_data(config.forward(), data.train)
     block = BlockTrainer(short, Block(t - count + 1, t), data.train, data.held_out, reference, gpu.CUDA)
-    ends: list[float] = []
-    block.run(on_pass=lambda networks: ends.append(time.perf_counter()) if networks else None)
-    each = (ends[-1] - ends[-1 - TIMED]) / TIMED / count  # seconds of a pass of one network
+    ends: list[tuple[float, int]] = []
+    block.run(on_pass=lambda networks: ends.append((time.perf_counter(), networks)) if networks else None)
+    count = ends[-1][1]  # of the group that was trained last, if memory has become less
+    each = (ends[-1][0] - ends[-1 - TIMED][0]) / TIMED / count  # seconds of a pass of one network
     passes, steps = total_passes(config), -(-len(data.train) // training.batch)
     weights = 2 * a.width * a.hidden + a.width + a.hidden
     return Row(f"training {config.name}", precision, passes * each, passes * steps * weights * BYTES / rate, count)

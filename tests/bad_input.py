@@ -118,8 +118,10 @@ COMMANDS = {
     ("presets",): [],
     ("completion", "bash"): [],
     ("info", "run"): [],
-    ("sample", "run", "--out", "new.npy"): ["-n", "--steps", "--seed", "--sampler", "--eta", "--variance", "--start"],
-    ("evaluate", "run"): ["--samples", "--replicates", "--seed", "--steps", "--sampler", "--start"],
+    ("sample", "run", "--out", "new.npy"): [
+        "-n", "--steps", "--seed", "--sampler", "--eta", "--variance", "--start", "--device",
+    ],
+    ("evaluate", "run"): ["--samples", "--replicates", "--seed", "--steps", "--sampler", "--start", "--device"],
     ("starts", "run", "--steps", "2", "--points", "3", "-n", "12", "--out", "new"): [
         "--steps", "--points", "-n", "--replicates", "--seed", "--sampler", "--eta",
     ],

@@ -325,6 +325,15 @@ def test_tf32_is_allowed_only_while_a_pass_is_made(rng, monkeypatch):
     assert not torch.backends.cuda.matmul.allow_tf32
 
 
+def test_sums_of_products_in_bfloat16_are_float32_while_a_pass_is_made_and_as_before_after_it():
+    rules = torch.backends.cuda.matmul
+    before = rules.allow_bf16_reduced_precision_reduction
+    with Way(products="bfloat16").multiplying():
+        assert not rules.allow_bf16_reduced_precision_reduction
+        assert not rules.allow_tf32
+    assert rules.allow_bf16_reduced_precision_reduction == before
+
+
 def test_on_a_processor_a_recording_is_a_plain_call():
     calls = []
     recording = Recording(torch.device("cpu"))

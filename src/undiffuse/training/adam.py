@@ -48,6 +48,8 @@ class Adam(Optimiser):
             for name, parameter in self.weights.items():
                 parameter.grad = gradients[name].to(parameter.dtype)
             self._torch.step()
+            for parameter in self.weights.values():
+                parameter.grad = None  # of what is recorded, memory that the next recording may take
             self._follow()
             return
         from undiffuse.kernels import moments as kernel

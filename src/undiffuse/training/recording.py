@@ -25,6 +25,8 @@ class Recording:
         self._records = device.type == "cuda"
         self._made: dict[Hashable, int] = {}
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
+        # Nothing that a recording makes is read after it, so that all of them may use the same memory in any order.
+        self._memory = torch.cuda.graph_pool_handle() if self._records else None
 
     def __call__(self, kind: Hashable, function: Callable[[], None]) -> None:
         """Call ``function``, the same one for each ``kind``."""
@@ -41,6 +43,6 @@ class Recording:
             return
         if kind not in self._graphs:
             graph = self._graphs[kind] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):  # nothing is computed yet
+            with torch.cuda.graph(graph, pool=self._memory):  # nothing is computed yet
                 function()
         self._graphs[kind].replay()

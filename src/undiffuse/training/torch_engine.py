@@ -51,13 +51,15 @@ class Way:
 
     @contextmanager
     def multiplying(self) -> Iterator[None]:
-        """Products of float32 matrices as they are to be made, inside a ``with`` block."""
-        before = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = self.products == "tf32"
+        """Products of matrices as they are to be made on a GPU, inside a ``with`` block."""
+        rules = torch.backends.cuda.matmul
+        before = rules.allow_tf32, rules.allow_bf16_reduced_precision_reduction
+        # By default a product that is cut into pieces may add these up in bfloat16.
+        rules.allow_tf32, rules.allow_bf16_reduced_precision_reduction = self.products == "tf32", False
         try:
             yield
         finally:
-            torch.backends.cuda.matmul.allow_tf32 = before
+            rules.allow_tf32, rules.allow_bf16_reduced_precision_reduction = before
 
 
 ON_PROCESSOR = Way()
