@@ -40,7 +40,7 @@ from peer_methods import MLP, AtOnce, Bank, Forest, Kernel, Mixture, Peer, Share
 from quality import judges
 from timing import JsonFile
 from undiffuse.datasets import Dataset, ImageDataset
-from undiffuse.figures.style import panels, save, styled
+from undiffuse.figures.style import GREY, panels, save, styled
 from undiffuse.metrics import Evaluation
 from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.support.errors import UserError
@@ -189,10 +189,14 @@ def drawn(looks: Sequence[Look], labels: dict[str, str]) -> Figure:
             style = "o-" if method in ud.presets() else "s--"
             taken = [look.seconds for look in group]
             axis.errorbar(taken, values[:, 0], values[:, 1], fmt=style, ms=4, label=method)
-        axis.set(xscale="log", yscale="log", xlabel="training (s)", ylabel=label)
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.minorticks_off()
+        axis.set(xscale="log", xlabel="training (s)", ylabel=label)
+        if name in IMAGES:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.minorticks_off()
+        else:
+            axis.axhline(1, color=GREY, lw=0.8)
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
