@@ -35,7 +35,10 @@ nitpick_ignore_regex = [
     ("py:class", r"(?!undiffuse\.).*[^A-Za-z].*|[a-z]+|[A-Z]"),  # words and shapes in the types of docstrings
     ("py:class", r"Number|Format|Time|RandomState|BaseEstimator|Generator|Figure|Axes|Path"),  # what is no page of ours
     ("py:(class|func)", r"DiffusersModel|stretched|undiffuse\.(networks\.precise|physics\.corrected)\..*"),
-    ("py:(mod|obj)", r"undiffuse\.(datasets|studies\.linear|diffusion\.(leaps|particles))"),  # modules have no pages
+    (
+        "py:(mod|obj)",
+        r"undiffuse\.(datasets|studies\.linear|diffusion\.(leaps|particles)|physics\.locality)",
+    ),  # no pages
 ]
 
 html_theme = "furo"

@@ -84,7 +84,7 @@ JOBS = {
         locality,
         locality.Settings(
             "mnist-01-quick",
-            changes=("data.n=60", "data.held_out=10"),
+            changes=("data.n=100", "data.held_out=10"),
             tau=(0.5,),
             side=(1,),
             images=10,

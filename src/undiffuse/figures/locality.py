@@ -45,7 +45,7 @@ def locality(tau: Floats, radii: Radii, agreement: Mapping[str, tuple[Bars, Bars
     value, error = radii.reordered
     radius.errorbar(tau, value, 2 * error, color=GREY, fmt="x", ms=5, lw=1, label="reordered, as they stand")
     radius.axhline(radii.everywhere, color=GREY, lw=0.8, ls=":")
-    radius.set(ylabel="receptive radius, pixels", ylim=(0, 1.08 * radii.everywhere), title="dotted: looks everywhere")
+    radius.set(ylabel="receptive radius, pixels", ylim=(0, 1.45 * radii.everywhere), title="dotted: looks everywhere")
     for axis, part, label in (
         (maps, 0, "correlation of maps with networks'"),
         (outputs, 1, "share $r^2$ of networks' outputs explained"),
@@ -61,7 +61,7 @@ def locality(tau: Floats, radii: Radii, agreement: Mapping[str, tuple[Bars, Bars
         axis.minorticks_off()
     lowest = float(np.nanmin([both[1][0] for both in agreement.values()]))
     outputs.set(ylim=(min(0.9, max(lowest - 0.05, -0.5)), 1.03))
-    radius.legend(fontsize=6.5, loc="upper left", bbox_to_anchor=(0, 0.93))
+    radius.legend(fontsize=6.5, loc="upper left", ncols=2)
     maps.legend(fontsize=6.5)
     return figure
 
