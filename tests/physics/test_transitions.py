@@ -50,7 +50,9 @@ def test_low_overlap_is_reported(rng):
     """Clusters apart along one axis, larger variance along another: the criterion does not apply."""
     classes = two_clusters(1000, rng, distance=1.0)
     classes.x[:, 3] *= 10
-    assert not transitions.covariance_criterion(FORWARD, classes).applies
+    found = transitions.covariance_criterion(FORWARD, classes)
+    assert not found.applies
+    assert "too little" in found.why_not
 
 
 def test_class_curves_agree_with_walked_trajectories(rng):
@@ -140,6 +142,13 @@ def test_noise_larger_than_the_data_leaves_no_covariance_time():
     found = transitions.covariance_criterion(FORWARD, Classes(0.1 * np.eye(4), np.array([0, 1, 0, 1])))
     assert set(found.time.as_dict().values()) == {None}
     assert not found.applies
+
+
+def test_small_data_whose_axis_is_that_of_the_classes_are_not_said_to_overlap_too_little(rng):
+    found = transitions.covariance_criterion(FORWARD, two_clusters(400, rng, distance=0.3, spread=0.05))
+    assert found.overlap > 0.99
+    assert not found.applies
+    assert "noise is larger" in found.why_not
 
 
 def test_a_single_class_is_refused():

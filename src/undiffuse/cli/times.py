@@ -15,7 +15,7 @@ from undiffuse.physics.transitions import NAMES, CriticalTimes
 def times_table(found: CriticalTimes, more: Mapping[str, Time] | None = None) -> list[Part]:
     """Tables of critical times, each with its criterion and errors, ``more`` last, and of predictions."""
     covariance = found.covariance
-    missing = "" if covariance.applies else ": too little for the covariance criterion to be about these classes"
+    missing = "" if covariance.applies else f": {covariance.why_not}"
     agreement = found.agreement()
     rows = []
     for name, time in {"covariance": covariance.time, **found.times, **(more or {})}.items():

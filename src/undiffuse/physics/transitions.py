@@ -129,7 +129,15 @@ class Covariance:
     @property
     def applies(self) -> bool:
         """Whether there is such a time and the eigenvector points from class to class."""
-        return self.overlap >= LOW_OVERLAP and not np.isnan(self.time.tau)
+        return self.why_not == ""
+
+    @property
+    def why_not(self) -> str:
+        """Why the criterion does not apply, in words; nothing where it does."""
+        if self.overlap < LOW_OVERLAP:
+            return "too little for the covariance criterion to be about these classes"
+        none = np.isnan(self.time.tau)
+        return "but the noise is larger than the data, so the covariance gives no time" if none else ""
 
 
 def covariance_criterion(forward: ForwardProcess, classes: Classes) -> Covariance:
