@@ -13,6 +13,7 @@ from undiffuse.diffusion.objective import xi_errors
 from undiffuse.recipes.vary import with_points
 from undiffuse.runs import config
 from undiffuse.studies import simplicity
+from undiffuse.studies.simplicity_points import Point, knee
 from undiffuse.training import Execution, train_bank
 
 pytestmark = pytest.mark.filterwarnings("ignore:mean held-out xi-error:UserWarning")
@@ -65,7 +66,7 @@ def point(value, errors):
     fixed = dict.fromkeys(
         ("xi_error", "xi_error_stderr", "gaussian", "gaussian_stderr", "exact", "exact_stderr", "distance"), 0.0
     )
-    return simplicity.Point(value, **fixed, distance_stderr=0.0, xi_errors=errors, distances=errors[::-1])
+    return Point(value, **fixed, distance_stderr=0.0, xi_errors=errors, distances=errors[::-1])
 
 
 def test_the_knee_is_the_smallest_value_that_differs_from_the_best_by_no_more_than_two_standard_errors():
@@ -76,13 +77,13 @@ def test_the_knee_is_the_smallest_value_that_differs_from_the_best_by_no_more_th
         point(4, (3.0, 1.0, 2.0)),
         point(8, (2.9, 1.3, 2.0)),
     ]
-    found = simplicity.knee(points)
+    found = knee(points)
     assert (found.xi_error, found.xi_error_at_end) == (4, False)
 
 
 def test_a_knee_at_the_largest_value_is_marked():
     points = [point(1, (3.0, 3.1)), point(2, (2.0, 2.1))]
-    found = simplicity.knee(points)
+    found = knee(points)
     assert (found.distance, found.distance_at_end) == (2, True)
 
 
@@ -100,7 +101,7 @@ def test_the_law_of_a_spiral_is_the_score_of_its_density(rng):
 
 def test_the_law_of_spins_is_known_and_that_of_arrays_is_not(rng):
     forward = ud.ForwardProcess(ud.NoiseSchedule.linear(12, 0.02, 0.6))
-    spins = datasets.load(config.load("curie-weiss", ["data.spins=6", "data.n=50", "data.held_out=20"]))
+    spins = datasets.load(config.load("curie-weiss", ["data.spins=6", "data.n=200", "data.held_out=20"]))
     assert spins.law(forward) is not None
     assert Dataset(rng.standard_normal((9, 2)), rng.standard_normal((3, 2))).law(forward) is None
 

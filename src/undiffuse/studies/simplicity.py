@@ -30,7 +30,7 @@ from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.options import Changes, IdxFolder, Numbers, PresetName, all_changes
-from undiffuse.support import results
+from undiffuse.studies.simplicity_points import Knee, Point, knee
 from undiffuse.support.arrays import Floats
 from undiffuse.support.backend import LOCAL, processes
 from undiffuse.support.costs import Cost, OnCost
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 COLUMNS = ("hidden", "T", "passes", "n")
 _CENTRE_T = 40  # of the recipe that is varied, where the preset has more
 _SHARES = {"hidden": (1 / 64, 1 / 16, 1 / 4, 1.0), "T": (1 / 4, 1 / 2, 1.0, 2.0), "n": (1 / 100, 1 / 30, 1 / 10, 1.0)}
-_WITHIN = 2.0  # standard errors of a difference from the best that a knee may have
 _HELD_OUT = 1_000  # points on which xi-errors are taken
 _MOST_SEEDS, _MOST_VALUES = 1_000, 100
 
@@ -112,57 +111,6 @@ class Settings:
     out: Path | None = None
     workers: int | None = None
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Point(results.Result):
-    """One value of one setting: means over seeds, and standard errors.
-
-    Attributes
-    ----------
-    value : float
-        Hidden units, T, passes at each time (mean over times), or training points.
-    xi_error, xi_error_stderr : float
-        Mean over times of the held-out mean square error in xi per dimension.
-    gaussian, gaussian_stderr : float
-        The same of the Gaussian denoiser of the training points, the best linear one.
-    exact, exact_stderr : float
-        The same of the denoiser named in :attr:`Result.exact`, on the same noised points.
-    distance, distance_stderr : float
-        Measure of samples over its floor, that of real data.
-    xi_errors, distances : tuple of float
-        Of each seed.
-    """
-
-    value: float
-    xi_error: float
-    xi_error_stderr: float
-    gaussian: float
-    gaussian_stderr: float
-    exact: float
-    exact_stderr: float
-    distance: float
-    distance_stderr: float
-    xi_errors: tuple[float, ...]
-    distances: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Knee(results.Result):
-    """Smallest value whose quality is within errors of the best.
-
-    Attributes
-    ----------
-    xi_error, distance : float
-        By each measure: the mean difference from the best value's, seed by seed, is at most two standard errors.
-    xi_error_at_end, distance_at_end : bool
-        Whether that is the largest value tried, so that a larger one might be better still.
-    """
-
-    xi_error: float
-    distance: float
-    xi_error_at_end: bool
-    distance_at_end: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,25 +220,7 @@ def figures(result: Result) -> dict[str, Figure]:
     return {"simplicity": drawing.simplicity(result.columns, result.exact, result.metric.replace("_", " "))}
 
 
-def knee(points: Sequence[Point]) -> Knee:
-    """Smallest value within errors of the best, by each measure; ``points`` in increasing order of their values."""
-    found = {name: _smallest([getattr(point, name) for point in points]) for name in ("xi_errors", "distances")}
-    xi, distance, last = found["xi_errors"], found["distances"], len(points) - 1
-    return Knee(points[xi].value, points[distance].value, xi == last, distance == last)
-
-
 # -- inside -----------------------------------------------------------------------------------------------------------
-
-
-def _smallest(rows: Sequence[Sequence[float]]) -> int:
-    """Index of the first row whose mean difference from the row of least mean is within errors; columns are seeds."""
-    values = np.array(rows)
-    best = values[np.argmin(values.mean(axis=1))]
-    for k, row in enumerate(values):
-        gap, error = mean_and_stderr(row - best)
-        if gap <= _WITHIN * error:  # of the best itself both are zero
-            return k
-    return len(values) - 1
 
 
 def _centre(settings: Settings) -> Config:
