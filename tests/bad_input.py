@@ -155,6 +155,11 @@ COMMANDS = {
     ("physics", "two-clusters", "-n", "3", "--noises", "1", "--dim", "40", "--times", "4", "--seeds", "2"): [
         "-n", "--noises", "--sigma", "--ridge", "--dim", "--times", "--seeds", "--samples", "--seed", "--out",
     ],
+    ("physics", "simplicity", "spiral.toml", "--only", "hidden", "--hidden", "4", "--hidden", "8", "--seeds", "2",
+     "--samples", "10", "--replicates", "2", "--workers", "1"): [
+        "--only", "--hidden", "--times", "--shares", "-n", "--centre", "--metric", "--seeds", "--samples",
+        "--replicates", "--seed", "--set", "--out",
+    ],
     ("perceptron", "--orders", "0", "--digits", "0", "1"): ["--max-passes", "--seed", "--figure", "--data"],
 }  # fmt: skip
 

@@ -71,7 +71,7 @@ def test_bash_completes_commands_presets_files_and_samplers(capsys, tmp_path):
         "spiral-3pi spiral-3pi-best",
         "mine.csv",
         "ddim dpmpp-2m",
-        "curie-weiss langevin cascade locality critical-times two-clusters",
+        "curie-weiss langevin cascade locality critical-times simplicity two-clusters",
     ]
 
 

@@ -22,6 +22,7 @@ from undiffuse.studies import (
     perceptron,
     reconstruct,
     sample,
+    simplicity,
     sweep,
     train,
     two_clusters,
@@ -100,6 +101,10 @@ JOBS = {
     "two-clusters": lambda run, spiral, out: (
         two_clusters,
         two_clusters.Settings(n=(4, 8), dim=200, times=6, seeds=2, samples=20),
+    ),
+    "simplicity": lambda run, spiral, out: (
+        simplicity,
+        simplicity.Settings(str(spiral), only=("hidden",), hidden=(4, 8), seeds=2, samples=20, replicates=2, workers=1),
     ),
     "perceptron": lambda run, spiral, out: (perceptron, perceptron.Settings(orders=1)),
 }

@@ -126,6 +126,10 @@ GROUPS: dict[str, tuple[str, str, dict[str, tuple[str, str]]]] = {
                 "physics:critical_times",
                 "When diffusion decides between classes, and when it memorises (escala de tiempos de la transición).",
             ),
+            "simplicity": (
+                "physics:simplicity",
+                "Quality against hidden units, T, passes and training points, beside floors (sencillez/calidad).",
+            ),
             "two-clusters": (
                 "physics:two_clusters",
                 "Learn two Gaussian clusters from n points, beside the closed form (dos cúmulos, caso resoluble).",

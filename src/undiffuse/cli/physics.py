@@ -1,4 +1,4 @@
-"""Commands that need no run: physics curie-weiss, langevin, critical-times, two-clusters; linear."""
+"""Commands that need no run: physics curie-weiss, langevin, critical-times, simplicity, two-clusters; linear."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from undiffuse.studies import critical_times as transitions
 from undiffuse.studies import curie_weiss as breaking
 from undiffuse.studies import langevin as walks
 from undiffuse.studies import linear as linear_model
+from undiffuse.studies import simplicity as simple
 from undiffuse.studies import two_clusters as clusters
 from undiffuse.support.progress import progress
 from undiffuse.support.stats import Line
@@ -113,6 +114,39 @@ def critical_times(settings: transitions.Settings, *, json: Json = False) -> Non
     with progress("critical times", "groups of curves") as update:
         result = transitions.run(settings, update, say)
     answer(result, json, [*times_table(result.found), *(result.figures or ())])
+
+
+def simplicity(settings: simple.Settings, *, json: Json = False) -> None:
+    """Change hidden units, T, passes and training points of a recipe one at a time: what quality is left."""
+    with progress("training and measuring", "banks") as update:
+        result = simple.run(settings, update, say)
+    exact = "law" if result.exact == "law" else "training points"
+    lines: list[Part] = [
+        f"{result.preset} with T = {result.T}, {result.hidden} hidden units, {result.passes:g} passes at each time, "
+        f"n = {result.n}; {result.seeds} trainings of each"
+    ]
+    for name, points in result.columns.items():
+        rows = [
+            [
+                f"{point.value:g}",
+                measured(point.xi_error, point.xi_error_stderr, 4),
+                f"{point.gaussian:.4f}",
+                f"{point.exact:.4f}",
+                measured(point.distance, point.distance_stderr, 2),
+            ]
+            for point in points
+        ]
+        lines.append(Table([name, "xi-error", "Gaussian", exact, f"{result.metric} over floor"], rows))
+    if result.exact == "empirical":
+        lines.append("the law of these data is not known: errors of the training points' denoiser are no floor")
+    lines.append("smallest within two standard errors of the best (* the largest tried: more may be better)")
+    ends = {True: " *", False: ""}
+    rows = [
+        [name, f"{k.xi_error:g}{ends[k.xi_error_at_end]}", f"{k.distance:g}{ends[k.distance_at_end]}"]
+        for name, k in result.knees.items()
+    ]
+    lines.append(Table(["", "by xi-error", f"by {result.metric}"], rows))
+    answer(result, json, [*lines, f"{result.seconds:.1f} s", *(result.figures or ())])
 
 
 def two_clusters(settings: clusters.Settings = clusters.Settings(), *, json: Json = False) -> None:  # noqa: B008

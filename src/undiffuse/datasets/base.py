@@ -78,6 +78,10 @@ class Dataset:
         """Name and exact denoiser: that of the data's law where it is known, else that of the training points."""
         return "empirical", EmpiricalDenoiser(forward, self.train)
 
+    def law(self, forward: ForwardProcess) -> Denoiser | None:
+        """Exact denoiser of the data's law where it is known, whose xi-error is the least there is; else None."""
+        return None
+
     def log_density(self, forward: ForwardProcess, x_t: Floats, t: int) -> Floats | None:
         """``log q_t(x_t)`` in nats where the law of the data is known, shape ``(n,)``; None where it is not.
 

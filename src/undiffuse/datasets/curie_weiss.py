@@ -48,6 +48,10 @@ class SpinDataset(Dataset):
 
         return "Curie-Weiss, exact", CurieWeissDenoiser(forward, self.model)
 
+    def law(self, forward: ForwardProcess) -> Denoiser:
+        """Return the exact denoiser of the model."""
+        return self.exact(forward)[1]
+
     def log_density(self, forward: ForwardProcess, x_t: Floats, t: int) -> Floats:
         """See :class:`~undiffuse.datasets.Dataset`: by one quadrature."""
         from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser

@@ -21,6 +21,7 @@ from undiffuse.figures.losses import loss_against_time
 from undiffuse.figures.memorisation_clock import Clocks, memorisation_clock
 from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
+from undiffuse.figures.simplicity import simplicity
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
 from undiffuse.figures.tables import Cloud, columns_and_pairs
@@ -76,6 +77,7 @@ __all__ = [
     "score_differences",
     "sensitivity",
     "side_by_side",
+    "simplicity",
     "spectra",
     "starts",
     "training_scheme",
