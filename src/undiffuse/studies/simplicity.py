@@ -313,13 +313,13 @@ def _measured(settings: Settings, bank: _Bank, metric: str, k: int) -> _Found:
     gaussian = GaussianDenoiser.from_data(trained.forward, train)
     exact = EmpiricalDenoiser(trained.forward, train) if law is None else law
     times, x0 = trained.forward.schedule.times.tolist(), data.held_out[:_HELD_OUT]
-    errors = [float(xi_errors(d, x0, times, seed).mean()) for d in (trained, gaussian, exact)]
+    of_bank, of_gaussian, of_exact = (float(xi_errors(d, x0, times, seed).mean()) for d in (trained, gaussian, exact))
     samples = sample(trained, _size(settings, data) * settings.replicates, seed=seed)
     found = Evaluation(
         data, settings.replicates, seed, _judge_of(bank.config.model_dump_json(include={"data", "seed"}))
     ).of(samples)[metric]
     ratio = found.ratio if found.ratio is not None else float("nan")
-    return _Found(*errors, ratio)
+    return _Found(of_bank, of_gaussian, of_exact, ratio)
 
 
 @lru_cache(maxsize=1)
