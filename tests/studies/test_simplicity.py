@@ -124,7 +124,7 @@ def test_where_the_law_is_not_known_the_empirical_denoiser_stands_beside_and_say
         (["--hidden", 0, "--hidden", 4], "network.hidden = 0"),
         (["--hidden", 4], "wanted 2 to 100 values"),
         (["--shares", 0, "--shares", 1], "wanted a number above zero"),
-        (["--shares", 0.9, "--shares", 1], "two shares are the same number of passes"),
+        (["--shares", 0.9, "--shares", 1], "all shares are the same number of passes"),
         (["-n", 100, "-n", 401], "wanted 2 to 400 training points"),
         (["-n", 100, "-n", 100], "a value comes twice"),
         (["--only", "hiden"], "did you mean 'hidden'"),
