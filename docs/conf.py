@@ -33,12 +33,13 @@ highlight_language = "none"  # fences that say no language are commands with a w
 nitpicky = True  # a reference that leads nowhere is a warning
 nitpick_ignore_regex = [
     ("py:class", r"(?!undiffuse\.).*[^A-Za-z].*|[a-z]+|[A-Z]"),  # words and shapes in the types of docstrings
-    ("py:class", r"Number|Format|Time|RandomState|BaseEstimator|Generator|Figure|Axes|Path"),  # what is no page of ours
-    ("py:(class|func)", r"DiffusersModel|stretched|undiffuse\.(networks\.precise|physics\.corrected)\..*"),
     (
-        "py:(mod|obj)",
-        r"undiffuse\.(datasets|studies\.linear|diffusion\.(leaps|particles)|physics\.locality)",
-    ),  # no pages
+        "py:class",
+        r"Number|Format|Time|RandomState|BaseEstimator|Generator|Figure|Axes|Path|Reading|Growth",
+    ),  # no pages of ours
+    ("py:(class|func)", r"DiffusersModel|stretched|undiffuse\.(networks\.precise|physics\.corrected)\..*"),
+    # modules have no pages
+    ("py:(mod|obj)", r"undiffuse\.(datasets|studies\.linear|diffusion\.(leaps|particles)|physics\.locality)"),
 ]
 
 html_theme = "furo"
