@@ -19,8 +19,8 @@ from sklearn.neighbors import KernelDensity
 from torch import nn
 
 import undiffuse as ud
-from quality import shortened
 from undiffuse.datasets import Dataset
+from undiffuse.recipes.vary import with_share_of_passes
 from undiffuse.support.arrays import Floats
 from undiffuse.support.threads import cores
 from undiffuse.training import train_bank
@@ -289,7 +289,8 @@ class Bank(AtOnce):
 
     def __init__(self, data: Dataset, preset: str, share: float) -> None:
         super().__init__(data)
-        self.name, self._config = f"{preset}, {share:g} of its passes", shortened(ud.config.load(preset), share)
+        self.name = f"{preset}, {share:g} of its passes"
+        self._config = with_share_of_passes(ud.config.load(preset), share)
 
     def _fit(self) -> None:
         self._bank, _ = train_bank(self._config, self._data)

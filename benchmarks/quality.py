@@ -26,7 +26,7 @@ from undiffuse.datasets import Dataset, ImageDataset
 from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels, save, styled
 from undiffuse.metrics import Evaluation
 from undiffuse.metrics.classifiers import Classifiers
-from undiffuse.runs.config import Config
+from undiffuse.recipes.vary import with_share_of_passes
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError
 from undiffuse.support.stats import mean_and_stderr
@@ -57,21 +57,9 @@ class Point:
     distance: tuple[float, float]
 
 
-def shortened(config: Config, share: float) -> Config:
-    """The same recipe with a share of its passes at each time, at least one."""
-
-    def fewer(section: object) -> dict[str, int]:
-        passes = {name: getattr(section, name) for name in ("epochs", "warm_epochs")}
-        return {name: max(1, round(share * count)) for name, count in passes.items() if count is not None}
-
-    training = config.training.model_copy(update=fewer(config.training))
-    times = tuple(part.model_copy(update=fewer(part)) for part in config.times)
-    return config.model_copy(update={"training": training, "times": times})
-
-
 def measured(recipe: str, share: float, seed: int, classifiers: Classifiers | None) -> tuple[float, float, float]:
     """Seconds of a training, mean held-out error, and distance of samples."""
-    config = shortened(ud.config.load(recipe, [], seed), share)
+    config = with_share_of_passes(ud.config.load(recipe, [], seed), share)
     data = ud.datasets.load(config)
     trained = []
     taken = seconds(lambda: trained.append(train_bank(config, data)))

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 import undiffuse as ud
 from undiffuse.datasets import tables
 from undiffuse.datasets.tables import read_table, table_bytes
-from undiffuse.support import files
+from undiffuse.support import memory
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "N", "Z"]), min_size=1, max_size=8)
 
@@ -125,7 +125,7 @@ def test_a_table_larger_than_memory_is_refused_before_it_is_read(tmp_path, monke
         file.write(b"1,2\n" * 1_000)
         file.truncate(1 << 36)  # 64 GB of which 4 kB are there
     monkeypatch.setattr(csv, "reader", lambda *_, **__: pytest.fail("it was read"))
-    monkeypatch.setattr(files, "total_memory", lambda: 1 << 33)
+    monkeypatch.setattr(memory, "total_memory", lambda: 1 << 33)
     with pytest.raises(ud.UserError, match="takes .* of memory, this machine has"):
         read_table(path)
 

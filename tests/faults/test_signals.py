@@ -35,8 +35,9 @@ def stopped(words, folder, number, times=1):
 
 
 def heard():
-    """Let a child hear Ctrl-C, which the tests' own process ignores where a shell has put it in the background."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Let a child hear Ctrl-C and hang-ups, which the tests' own process ignores in the background or under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 TICK = 0.01  # seconds

@@ -151,7 +151,7 @@ def test_thesis_figures_that_can_be_made_are_made(monkeypatch, image_run_path, t
         (["inpaint", "RUN", "--hole", "4x4", "--method", "smc", "--particles", "0", "--out", "OUT"], "particles = 0"),
         (
             ["inpaint", "RUN", "--hole", "4x4", "--method", "smc", "--particles", "99999999", "--out", "OUT"],
-            "99999999 particles of 100 images takes",
+            "99999999 particles of 100 rows takes",
         ),
         (["inpaint", "RUN", "--hole", "4x4", "--method", "smc", "--sampler", "ode", "--out", "OUT"], "adds no noise"),
         (["uturn", "SPIRAL", "--t", "3"], "was not trained on images"),

@@ -11,6 +11,7 @@ from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.network import Autoencoder, Weights, start_weights
 from undiffuse.runs import config, toml
 from undiffuse.runs.config import Block, TrainingSection
+from undiffuse.support.threads import one_torch_thread
 from undiffuse.training import Execution, room, train_bank, train_run
 from undiffuse.training.blocks import BlockTrainer
 from undiffuse.training.device_passes import DevicePasses
@@ -137,10 +138,12 @@ def test_a_network_is_the_same_whatever_is_trained_beside_it(rng, way, dim, hidd
     a = Architecture(dim, hidden)
     states, (x, y) = fresh(rng, a, times=5), problem(rng, dim, times=5)
     together = TorchEngine(a, states, way)
-    together.run_pass(x, y, 25, RATES, [1.0] * 5)
+    with one_torch_thread():  # as blocks are trained: threads share out a product by its size
+        together.run_pass(x, y, 25, RATES, [1.0] * 5)
     for part in (slice(0, 1), slice(1, 3), slice(3, 5)):
         some = TorchEngine(a, states[part], way)
-        some.run_pass(x[part], y[part], 25, RATES, [1.0] * (part.stop - part.start))
+        with one_torch_thread():
+            some.run_pass(x[part], y[part], 25, RATES, [1.0] * (part.stop - part.start))
         for one, other in zip(some.states(), together.states()[part], strict=True):
             for name in Weights.NAMES:
                 np.testing.assert_allclose(

@@ -118,6 +118,12 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes(tmp_path):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+def heard():
+    """Let a child hear what the tests' own process ignores in the background or under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("victim", "sent", "code", "words"),
     [
@@ -138,7 +144,7 @@ def test_a_stopped_run_saves_says_how_to_go_on_and_leaves_no_process(tmp_path, v
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
+        preexec_fn=heard,
     )
     workers = []
     deadline = time.monotonic() + 60

@@ -48,8 +48,8 @@ def memorisation_step(steps: Floats, held_out: Floats, training: Floats, thresho
     >>> import numpy as np
     >>> from undiffuse.physics.memory_clock import memorisation_step
     >>> steps = np.array([1.0, 10, 100, 1000])
-    >>> memorisation_step(steps, np.ones(4), 1 / steps, threshold=10**1.5).round(1)
-    np.float64(31.6)
+    >>> round(memorisation_step(steps, np.ones(4), 1 / steps, threshold=10**1.5), 1)
+    31.6
     """
     require(1 < threshold < np.inf, f"threshold = {threshold:g}: wanted a ratio above 1")
     over = np.log(np.maximum(held_out, _SMALLEST) / np.maximum(training, _SMALLEST)) - np.log(threshold)
@@ -81,8 +81,8 @@ def generalisation_step(steps: Floats, held_out: Floats, within: float = 0.1) ->
     >>> import numpy as np
     >>> from undiffuse.physics.memory_clock import generalisation_step
     >>> steps = np.array([1.0, 2, 4, 8, 16, 32])
-    >>> generalisation_step(steps, np.array([8.0, 4, 2, 1, 1, 1.5]), within=1.0).round(3)
-    np.float64(4.0)
+    >>> round(generalisation_step(steps, np.array([8.0, 4, 2, 1, 1, 1.5]), within=1.0), 3)
+    4.0
     >>> generalisation_step(steps, 1 / steps)
     nan
     """
