@@ -17,7 +17,7 @@ def killed(case, option, number):
 
 
 @posix
-@pytest.mark.parametrize(("case", "every"), [("train", 24), ("overwrite", 40), ("evaluate", 24), ("sample", 6)])
+@pytest.mark.parametrize(("case", "every"), [("train", 60), ("overwrite", 90), ("evaluate", 24), ("sample", 8)])
 def test_a_command_killed_at_some_file_operations_loses_nothing(case, every):
     found = killed(case, "--every", every)
     assert found["kills"] >= 4
