@@ -82,8 +82,7 @@ def slice_of(config: Config, data: Dataset, precision: str, rate: float) -> Row:
     count = ends[-1][1]  # of the group that was trained last, if memory has become less
     each = (ends[-1][0] - ends[-1 - TIMED][0]) / TIMED / count  # seconds of a pass of one network
     passes, steps = total_passes(config), -(-len(data.train) // training.batch)
-    weights = 2 * a.width * a.hidden + a.width + a.hidden
-    return Row(f"training {config.name}", precision, passes * each, passes * steps * weights * BYTES / rate, count)
+    return Row(f"training {config.name}", precision, passes * each, passes * steps * a.size * BYTES / rate, count)
 
 
 def whole(config: Config, data: Dataset, precision: str, n: int) -> list[Row]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from undiffuse.datasets.arrays import ArrayData, FileData, LabelledDataset, Missing, RowData, without_missing
 from undiffuse.datasets.base import DATASETS, DataSection, Dataset, register
 from undiffuse.datasets.curie_weiss import CurieWeissData
-from undiffuse.datasets.mnist import FashionData, ImageData, ImageDataset, Images, fetch, mnist
+from undiffuse.datasets.mnist import FashionData, ImageData, ImageDataset, Images, can_be_classified, fetch, mnist
 from undiffuse.datasets.sources import Rows, Source
 from undiffuse.datasets.spiral import Spiral, SpiralData, spiral
 from undiffuse.datasets.units import Units, whole_columns
@@ -43,6 +43,7 @@ __all__ = [
     "Spiral",
     "SpiralData",
     "Units",
+    "can_be_classified",
     "fetch",
     "fingerprint",
     "load",

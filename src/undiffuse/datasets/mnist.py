@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,6 +173,11 @@ class ImageDataset(Dataset):
         """Training and held-out images with their labels."""
         train, held_out = self.images
         return Classes(train.x, train.labels), Classes(held_out.x, held_out.labels)
+
+
+def can_be_classified(data: Dataset) -> TypeGuard[ImageDataset]:
+    """Whether data are images of several labels, which classifiers can be trained on."""
+    return isinstance(data, ImageDataset) and len(data.labels) > 1
 
 
 @register

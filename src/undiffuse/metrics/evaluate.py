@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from undiffuse.datasets import Dataset, ImageDataset
+from undiffuse.datasets import Dataset, can_be_classified
 from undiffuse.metrics.comparison import Comparison
 from undiffuse.metrics.distances import energy_distance, sliced_wasserstein2, wasserstein2
 from undiffuse.metrics.features import frechet_distance, memorised_share, prdc
@@ -129,7 +129,7 @@ class Evaluation:
 def measure_names(data: Dataset) -> list[str]:
     """Names of the measures that :func:`evaluate` gives for samples of these data."""
     names = ["w2", "sliced_w2", "energy_distance", *data.measures()]
-    if isinstance(data, ImageDataset) and len(data.labels) > 1:
+    if can_be_classified(data):
         names += ["frechet_distance", "precision", "recall", "density", "coverage", "confident", "confident_plain"]
         names += [*(f"share_of_{label}" for label in data.labels), "memorised"]
     return names

@@ -161,7 +161,7 @@ class Bank(Denoiser):
             for first, last, a in runs
         ]
         head = ("times", "inputs", "hidden units", "activation", "predicts", "skip", "weights")
-        numbers = sum((last - first + 1) * (2 * a.width * a.hidden + a.width + a.hidden) for first, last, a in runs)
+        numbers = sum((last - first + 1) * a.size for first, last, a in runs)
         facts = {"networks": len(self), "variables": self.dim, "numbers in all": f"{numbers:,}"}
         return html.card("Bank", facts, html.table(head, rows))
 

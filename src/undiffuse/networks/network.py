@@ -109,6 +109,11 @@ class Architecture:
         return self.components or self.dim
 
     @property
+    def size(self) -> int:
+        """Number of weights and biases that are kept: ``2 width hidden + width + hidden``."""
+        return 2 * self.width * self.hidden + self.width + self.hidden
+
+    @property
     def signs(self) -> Float32:
         """Sign of each hidden unit's decoder, shape ``(hidden,)``: all +1 unless tied with signs."""
         signs = np.ones(self.hidden, dtype=np.float32)

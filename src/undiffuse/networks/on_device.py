@@ -43,7 +43,7 @@ class Shelf:
 
     def __init__(self, bank: Bank, device: torch.device) -> None:
         self._blocks, self._device = bank.blocks, device
-        sizes = [(b.last - b.first + 1) * _weights(b.architecture.width, b.architecture.hidden) for b in self._blocks]
+        sizes = [(b.last - b.first + 1) * b.architecture.size for b in self._blocks]
         self._all = device.type == "cpu" or 4 * sum(sizes) <= _SHARE * gpu.free_bytes()
         self._moved: dict[int, Net] = {}
 
@@ -210,10 +210,6 @@ def _walk(
         raise left_the_numbers(steps[int(finite)])
     out: torch.Tensor = x if there.axes is None else x @ there.tensor(there.axes.T)
     return out
-
-
-def _weights(width: int, hidden: int) -> int:
-    return 2 * width * hidden + width + hidden
 
 
 def _rows(bank: Bank, device: torch.device) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from undiffuse.networks.network import Architecture, Weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.physics.cascade import Moments, gains, half_step, half_time, regression_slopes, two_layer_half
 from undiffuse.runs.config import Config, TrainingSection
-from undiffuse.studies.small_banks import centred, trained_with_adam
+from undiffuse.studies.small_banks import centred, seconds_of_step, trained_with_adam
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.stats import PrincipalAxes
 from undiffuse.support.streams import Purpose, stream
@@ -153,21 +152,9 @@ def trained(bench: Bench, replicate: int) -> Trained:
 def seconds(bench: Bench, x: Floats, variances: Floats) -> float:
     """Seconds of the trainings of one seed, from a few steps of each; ``variances`` are those along the data's axes."""
     with one_thread(), one_torch_thread():
-        few = x[: 4 * bench.batch].astype(np.float32)
-        a, total = bench.architecture(x.shape[1]), 0.0
-        made = bench.passes * -(-len(x) // bench.batch)
-        for times, whole in ((len(bench.times), made), (1, len(ACTIVE) * bench.steps(variances))):
-            weights = [TrainingState.fresh(Weights.zeros(a), a) for _ in range(times)]
-            engine = engines.build("torch", a, weights)
-            pair = np.repeat(few[None], times, axis=0)
-            rates = np.full(-(-len(few) // bench.batch), 1e-9)
-            taken = []
-            for _ in range(3):
-                begun = time.perf_counter()
-                engine.run_pass(pair, pair, bench.batch, rates, [1.0] * times)
-                taken.append(time.perf_counter() - begun)
-            total += min(taken) / len(rates) * whole
-        return total
+        a, made = bench.architecture(x.shape[1]), bench.passes * -(-len(x) // bench.batch)
+        side_by_side = seconds_of_step(a, bench.batch, x, len(bench.times)) * made
+        return side_by_side + seconds_of_step(a, bench.batch, x) * len(ACTIVE) * bench.steps(variances)
 
 
 def records(steps: int) -> Floats:

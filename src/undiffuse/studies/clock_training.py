@@ -12,9 +12,10 @@ import numpy as np
 from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.objective import xi_errors
-from undiffuse.networks.network import Architecture, Weights, start_weights
+from undiffuse.networks.network import Architecture, Weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.runs.config import TrainingSection
+from undiffuse.studies.small_banks import fresh_states
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.errors import UserError
 from undiffuse.support.streams import Purpose, stream
@@ -173,11 +174,8 @@ def _followed(
     seed : int
     """
     a = bench.architecture(points.shape[1], hidden)
-    examples, starts = _examples(bench, a, points, seed), []
-    for one in examples:
-        rng = stream(seed, Purpose.START, one.t)
-        starts.append(TrainingState.fresh(start_weights(a, one.at_start(hidden, rng), rng), a))
-    engine = engines.build("torch", a, starts, optimiser=bench.optimiser)
+    examples = _examples(bench, a, points, seed)
+    engine = engines.build("torch", a, fresh_states(a, examples, seed), optimiser=bench.optimiser)
     each = [Minibatches(one, min(bench.batch, len(points))) for one in examples]
     noised = [_noised(bench, x, seed) for x in both]
     found: tuple[list[Floats], list[Floats]] = [], []

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from undiffuse import metrics
 from undiffuse.baselines import gaussian_samples, mixture_samples
-from undiffuse.datasets import ImageDataset
+from undiffuse.datasets import ImageDataset, can_be_classified
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.likelihood import Bound, bound
 from undiffuse.metrics import Comparison
@@ -137,7 +137,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     states = 3 * 8 * size * count * data.dim
     check_memory(states + metrics.memory_needed(size), f"evaluating {count} sets of {size} samples")
     place, classifiers, others = Place.of(settings.backend.build(), settings.device), None, {}
-    if isinstance(data, ImageDataset) and len(data.labels) > 1:
+    if can_be_classified(data):
         classifiers = opened.classifiers
         others = {
             "gaussian": gaussian_samples(data.train, size * count, seed),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,16 +12,14 @@ from undiffuse import datasets
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.patches import PatchDenoiser
-from undiffuse.networks.network import Architecture, Weights
+from undiffuse.networks.network import Architecture
 from undiffuse.physics.locality import put_back
 from undiffuse.runs.config import Config, TrainingSection
-from undiffuse.studies.small_banks import trained_with_adam
+from undiffuse.studies.small_banks import seconds_of_step, trained_with_adam
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.costs import seconds_of
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.support.threads import one_thread, one_torch_thread
-from undiffuse.training import engines
-from undiffuse.training.state import TrainingState
 
 WIENER, EMPIRICAL = -1, 0  # in the place of the side of patches
 _NOTHING = 1e-9  # sensitivities that may be rounding: a denoiser that is sure of one image looks at nothing
@@ -137,16 +134,8 @@ def in_order(bench: Bench, maps: Float32) -> Float32:
 def seconds_of_training(bench: Bench, x: Floats) -> float:
     """Seconds of one training, from a few of its steps."""
     with one_thread(), one_torch_thread():
-        few = np.ascontiguousarray(x[: 4 * bench.batch], np.float32)[None]
-        a = bench.architecture()
-        engine = engines.build("torch", a, [TrainingState.fresh(Weights.zeros(a), a)])
-        rates, taken = np.full(-(-few.shape[1] // bench.batch), 1e-9), []
-        for _ in range(3):
-            begun = time.perf_counter()
-            engine.run_pass(few, few, bench.batch, rates, [1.0])
-            taken.append(time.perf_counter() - begun)
         steps = bench.passes * -(-len(x) // bench.batch)
-        return min(taken) / len(rates) * steps * len(bench.times)
+        return seconds_of_step(bench.architecture(), bench.batch, x) * steps * len(bench.times)
 
 
 def seconds_of_exact(bench: Bench, x: Floats, side: int) -> float:

@@ -20,7 +20,7 @@ from cyclopts import Parameter
 
 from undiffuse import datasets
 from undiffuse import figures as drawing
-from undiffuse.datasets import Dataset, ImageDataset
+from undiffuse.datasets import Dataset, can_be_classified
 from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.objective import xi_errors
 from undiffuse.diffusion.reverse import sample
@@ -240,8 +240,7 @@ def _centre(settings: Settings) -> Config:
 
 
 def _metric(settings: Settings, data: Dataset) -> str:
-    images = isinstance(data, ImageDataset) and len(data.labels) > 1
-    usual = "frechet_distance" if images else "w2"
+    usual = "frechet_distance" if can_be_classified(data) else "w2"
     return one_of("metric", settings.metric or usual, measure_names(data))
 
 
@@ -329,7 +328,7 @@ def _judge_of(text: str) -> Classifiers | None:
 
 
 def _judge(data: Dataset) -> Classifiers | None:
-    if not (isinstance(data, ImageDataset) and len(data.labels) > 1):
+    if not can_be_classified(data):
         return None
     from undiffuse.metrics.classifiers import Classifiers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from undiffuse import datasets
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
-from undiffuse.networks.network import Architecture, Autoencoder, start_weights
+from undiffuse.networks.network import Architecture, Autoencoder, Weights, start_weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.runs.config import Config, TrainingSection
 from undiffuse.support.arrays import Array, Float32, Floats
@@ -48,6 +49,37 @@ def centred(config: Config) -> Floats:
     return np.asarray(x - x.mean(axis=0))
 
 
+def fresh_states(a: Architecture, examples: Sequence[Examples], seed: int) -> list[TrainingState]:
+    """Untrained networks of the times of some examples, each with a start of its own by seed and time."""
+    out = []
+    for one in examples:
+        rng = stream(seed, Purpose.START, one.t)
+        out.append(TrainingState.fresh(start_weights(a, one.at_start(a.hidden, rng), rng), a))
+    return out
+
+
+def seconds_of_step(a: Architecture, batch: int, x: Floats, networks: int = 1) -> float:
+    """Seconds of a step of Adam, from a few steps.
+
+    Parameters
+    ----------
+    a : Architecture
+    batch : int
+    x : (n, dim)
+        Samples, of which the first are taken.
+    networks : int
+        Side by side.
+    """
+    few = np.repeat(x[None, : 4 * batch].astype(np.float32), networks, axis=0)
+    engine = engines.build("torch", a, [TrainingState.fresh(Weights.zeros(a), a) for _ in range(networks)])
+    rates, taken = np.full(-(-few.shape[1] // batch), 1e-9), []
+    for _ in range(3):
+        begun = time.perf_counter()
+        engine.run_pass(few, few, batch, rates, [1.0] * networks)
+        taken.append(time.perf_counter() - begun)
+    return min(taken) / len(rates)
+
+
 def trained_with_adam(
     forward: ForwardProcess, a: Architecture, training: TrainingSection, times: Sequence[int], x: Float32, seed: int
 ) -> Small:
@@ -65,11 +97,8 @@ def trained_with_adam(
     seed : int
     """
     link = Parametrisation(forward, a)
-    each, starts = [Examples(link, x, x, seed, t, training) for t in times], []
-    for t, one in zip(times, each, strict=True):
-        rng = stream(seed, Purpose.START, t)
-        starts.append(TrainingState.fresh(start_weights(a, one.at_start(a.hidden, rng), rng), a))
-    engine, done = engines.build("torch", a, starts), 0
+    each = [Examples(link, x, x, seed, t, training) for t in times]
+    engine, done = engines.build("torch", a, fresh_states(a, each, seed)), 0
     for number in range(training.epochs):
         inputs, targets = (np.stack(part) for part in zip(*(e.of_pass(number) for e in each), strict=True))
         steps = -(-inputs.shape[1] // training.batch)

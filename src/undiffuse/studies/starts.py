@@ -12,7 +12,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from undiffuse import figures as drawing
-from undiffuse.datasets import ImageDataset
+from undiffuse.datasets import can_be_classified
 from undiffuse.diffusion import reverse
 from undiffuse.diffusion.samplers import Sampler
 from undiffuse.diffusion.starts import GaussianStart, speciation
@@ -241,7 +241,7 @@ def _judge(opened: OpenRun, settings: Settings) -> tuple[Measure, Floats, Floats
     """What measures a set of samples, the set that it is held against, and another one of data."""
     data = opened.data
     reference, other = data.two_sets(settings.n, stream(settings.seed, Purpose.FRESH_DATA, 0))
-    if isinstance(data, ImageDataset) and len(data.labels) > 1:
+    if can_be_classified(data):
         judges = opened.classifiers
         features = judges.plain.features(reference)
 

@@ -15,6 +15,7 @@ from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.reverse import sample
 from undiffuse.metrics.features import memorised_share
 from undiffuse.model import Diffusion, fit
+from undiffuse.recipes.vary import with_share_of_passes
 from undiffuse.runs.config import Config
 from undiffuse.studies.options import SamplerOptions
 from undiffuse.support.arrays import Floats
@@ -122,19 +123,11 @@ def adapted(config: Config, whole: int, n: int, hidden: int) -> Config:
     trained_on = int(n * (1 - HELD_OUT))
     batch = min(training.batch, trained_on)
     longer = (whole // training.batch) / max(1, trained_on // batch)
-
-    def lengthened(epochs: int | None) -> int | None:
-        return None if epochs is None else max(1, round(epochs * longer))
-
-    passes = {"epochs": lengthened(training.epochs), "warm_epochs": lengthened(training.warm_epochs)}
-    return config.model_copy(
+    lengthened = with_share_of_passes(config, longer)
+    return lengthened.model_copy(
         update={
             "network": config.network.model_copy(update={"hidden": hidden}),
-            "training": training.model_copy(update={**passes, "batch": batch}),
-            "times": tuple(
-                part.model_copy(update={"epochs": lengthened(part.epochs), "warm_epochs": lengthened(part.warm_epochs)})
-                for part in config.times
-            ),
+            "training": lengthened.training.model_copy(update={"batch": batch}),
         }
     )
 

@@ -325,8 +325,7 @@ def total_passes(config: Config, blocks: Iterable[Block] | None = None) -> int:
 
 def weight_bytes(config: Config, block: Block, dim: int) -> int:
     """Bytes of a block's weights, for data of dimension ``dim``."""
-    a = config.architecture_at(block.last, dim)
-    return 4 * (block.last - block.first + 1) * (2 * a.width * a.hidden + a.hidden + a.width)
+    return 4 * (block.last - block.first + 1) * config.architecture_at(block.last, dim).size
 
 
 def _passes(training: TrainingSection, warm: bool) -> int:

@@ -26,14 +26,13 @@ def network_bytes(training: TrainingSection, architecture: Architecture, train: 
         Number of samples.
     """
     N, M = architecture.width, architecture.hidden
-    weights = 2 * N * M + N + M
     arrays = 7 + (training.average is not None)
     samples = 6 * train * N + 4 * held_out * N
     if training.targets == "posterior" or training.blends:
         samples += 2 * train * N + 2 * int(training.posterior_share * train) * N
     orders = 4 * 2 * train  # of 64 bits
     batch = min(training.batch, train)
-    return _FLOAT * (arrays * weights + samples + orders + 4 * batch * (M + N))
+    return _FLOAT * (arrays * architecture.size + samples + orders + 4 * batch * (M + N))
 
 
 def at_once(
