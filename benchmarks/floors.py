@@ -192,7 +192,7 @@ def digit_training(config: Config, run: Path | None) -> Row:
             step, move, posterior = _measured[key]
             passes, n = total_passes(config, [block]), len(data.train)
             steps = passes * -(-n // training.batch)
-            share = 1.0 if training.targets == "posterior" else training.blends
+            share = training.blends if training.targets == "sample" else 1.0
             products += steps * step + passes * n * share * posterior
             normals += passes * n * a.width * normal
             moved += steps * move

@@ -199,7 +199,10 @@ class Residual(nn.Module):
 
 
 class MLP(Shared):
-    """The residual network, v-prediction, cosine schedule: four blocks of 1024 units, or 256 for points."""
+    """The residual network, v-prediction, cosine schedule: four blocks of 256 units for points.
+
+    For images 512 units on 100 principal components: on pixels, with 1024 units, it was far worse after as long.
+    """
 
     name, batch = "MLP", 256
 
@@ -209,10 +212,19 @@ class MLP(Shared):
             beta_schedule="squaredcos_cap_v2",
             prediction_type="v_prediction",
             timestep_spacing="trailing",
-            clip_sample=data.dim > 2,
+            clip_sample=False,
         )
-        width = 1024 if data.dim > 2 else 256
+        self._axes: PCA | None = None
+        if data.dim > 2:
+            self._axes = PCA(min(100, data.dim), random_state=0).fit(data.train)
+            data = Dataset(self._axes.transform(data.train), self._axes.transform(data.held_out))
+        width = 256 if self._axes is None else 512
         super().__init__(data, scheduler, lambda: Residual(data.dim, width, 4), trial)
+
+    def sample(self, n: int, seed: int) -> Floats:
+        """See :meth:`Shared.sample`; components are turned to pixels, and the rest of the variance is left out."""
+        found = super().sample(n, seed)
+        return found if self._axes is None else np.asarray(self._axes.inverse_transform(found))
 
 
 # -- what is fitted at once -------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
     taskset -c 0 python benchmarks/peers.py digits --json digits.json --figure docs/images/peers_digits.png
     taskset -c 0 python benchmarks/peers.py points --json points.json --figure docs/images/peers_points.png
+    taskset -c 0 python benchmarks/peers.py digits --only UNet --sets 2 --beside digits.json --figure all.png
+
+The file is written after each look. The last line measures one of them alone and draws it beside what the first found.
 
 Zeros and ones of MNIST, or the 2 pi spiral. Everyone gets the same cores (one, in the lines above). What can go on
 training is looked at after each of ``--seconds``; what trains at once is looked at when it is done. Looking does not
@@ -24,10 +27,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +43,7 @@ import undiffuse as ud
 from peer_methods import MLP, AtOnce, Bank, Forest, Kernel, Mixture, Peer, Shared, UNet
 from quality import judges
 from timing import JsonFile
-from undiffuse.datasets import Dataset, ImageDataset
+from undiffuse.datasets import Dataset
 from undiffuse.figures.style import GREY, panels, save, styled
 from undiffuse.metrics import Evaluation
 from undiffuse.metrics.classifiers import Classifiers
@@ -48,6 +52,12 @@ from undiffuse.support.threads import cores
 
 SAMPLES = 1_000  # in a set
 IMAGES = ("frechet_distance", "confident", "precision", "recall")
+AT_ONCE: dict[str, Callable[[Dataset], Peer]] = {
+    "mixture": Mixture,
+    "KernelDensity": Kernel,
+    "ForestDiffusion": Forest,
+}
+SHARED: dict[str, Callable[[Dataset, float], Peer]] = {"MLP": MLP, "UNet": UNet}
 POINTS = ("sliced_w2", "distance_to_curve", "energy_distance")  # each over its floor
 
 
@@ -59,6 +69,8 @@ class Case:
     ----------
     preset : str
         Whose data they are.
+    methods : tuple of str
+        Who is compared, ours as ``bank``.
     banks : tuple of str
         Presets, each with a share of its passes behind a colon.
     seconds : tuple of float
@@ -71,6 +83,7 @@ class Case:
     """
 
     preset: str
+    methods: tuple[str, ...]
     banks: tuple[str, ...]
     seconds: tuple[float, ...]
     replicates: int
@@ -81,6 +94,7 @@ class Case:
 CASES = {
     "digits": Case(
         "mnist-01-quick",
+        ("bank", "mixture", "ForestDiffusion", "MLP", "UNet"),
         ("mnist-01-quick:0.3", "mnist-01-quick", "mnist-01-short"),
         (60.0, 300.0, 1200.0),
         4,
@@ -89,6 +103,7 @@ CASES = {
     ),
     "points": Case(
         "spiral-2pi-best",
+        ("bank", "mixture", "KernelDensity", "MLP"),
         ("spiral-2pi-best:0.25", "spiral-2pi-best", "spiral-2pi"),
         (10.0, 60.0, 300.0),
         32,
@@ -121,22 +136,20 @@ class Look:
     rate: float | None
 
 
-def entrants(data: Dataset, trial: float, banks: Sequence[str]) -> Iterator[Peer]:
+def entrants(case: Case, data: Dataset) -> Iterator[Peer]:
     """Everyone, one after the other."""
-    for bank in banks:
-        preset, _, share = bank.partition(":")
-        yield Bank(data, preset, float(share or 1))
-    yield Mixture(data)
-    images = isinstance(data, ImageDataset)
-    if not images:
-        yield Kernel(data)
-    elif importlib.util.find_spec("ForestDiffusion") is None:
-        print("ForestDiffusion is not installed: pip install ForestDiffusion")
-    else:
-        yield Forest(data)
-    yield MLP(data, trial)
-    if images:
-        yield UNet(data, trial)
+    trial = min(case.seconds) / 2
+    for method in case.methods:
+        if method == "bank":
+            for bank in case.banks:
+                preset, _, share = bank.partition(":")
+                yield Bank(data, preset, float(share or 1))
+        elif method == "ForestDiffusion" and importlib.util.find_spec("ForestDiffusion") is None:
+            print("ForestDiffusion is not installed: pip install ForestDiffusion")
+        elif method in AT_ONCE:
+            yield AT_ONCE[method](data)
+        else:
+            yield SHARED[method](data, trial)
 
 
 def looked_at(peer: Peer, data: Dataset, judge: Classifiers | None, case: Case) -> Look:
@@ -153,16 +166,14 @@ def looked_at(peer: Peer, data: Dataset, judge: Classifiers | None, case: Case) 
     return Look(peer.name, peer.seconds, sampling, {name: whole[name] for name in case.measures}, rate)
 
 
-def compared(case: Case, seconds: Sequence[float], banks: Sequence[str]) -> list[Look]:
+def compared(case: Case) -> Iterator[Look]:
     """Train everyone; print a line for each look."""
     data = ud.datasets.load(ud.config.load(case.preset))
-    judge, found = judges(data), []
-    marks = sorted(seconds)
-    for peer in entrants(data, marks[0] / 2, banks):
+    judge, marks = judges(data), sorted(case.seconds)
+    for peer in entrants(case, data):
         for mark in marks[:1] if isinstance(peer, AtOnce) else marks:
             peer.train(mark)
             look = looked_at(peer, data, judge, case)
-            found.append(look)
             cells = [f"{name} {value:.3f} ± {error:.3f}" for name, (value, error) in look.measures.items()]
             rate = "" if look.rate is None else f", rate {look.rate:g}"
             print(
@@ -170,7 +181,15 @@ def compared(case: Case, seconds: Sequence[float], banks: Sequence[str]) -> list
                 f"1,000 samples in {look.sampling_seconds:.1f} s",
                 flush=True,
             )
-    return found
+            yield look
+
+
+def looks_of(path: Path) -> list[Look]:
+    """Looks of an earlier run; UserError if the file is none of ours."""
+    try:
+        return [Look(**look) for look in json.loads(path.read_text())["looks"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: wanted the JSON file of an earlier run ({error})") from error
 
 
 @styled
@@ -209,19 +228,43 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--seconds", nargs="+", type=float, metavar="S", help="when to look")
     parser.add_argument("--banks", nargs="+", metavar="PRESET[:SHARE]", help="ours, with a share of their passes")
+    methods = ("bank", *AT_ONCE, *SHARED)
+    parser.add_argument("--only", nargs="+", choices=methods, help="methods to measure; all by default")
+    parser.add_argument("--sets", type=int, metavar="N", help="sets of 1,000 samples at each look")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the curves here, as PNG")
+    parser.add_argument(
+        "--beside", nargs="+", type=Path, default=[], metavar="FILE", help="JSON files whose looks are drawn too"
+    )
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore")  # of mixtures that do not converge
     torch.set_num_threads(cores())
     case = CASES[options.case]
+    asked = {
+        "seconds": options.seconds,
+        "banks": options.banks,
+        "replicates": options.sets,
+        "methods": options.only and tuple(name for name in case.methods if name in options.only),
+    }
+    case = replace(case, **{name: value for name, value in asked.items() if value is not None})
+    if not case.methods:
+        parser.error(
+            f"of {options.case} nobody in {options.only} is measured: choose from {CASES[options.case].methods}"
+        )
+    if case.replicates < 2:
+        parser.error(f"--sets {case.replicates}: wanted at least 2, for error bars")
+    if options.beside and options.figure is None:
+        parser.error("--beside is of what is drawn: give --figure FILE")
+    found: list[Look] = []
     try:
         file = JsonFile(parser, argv, options)
-        found = compared(case, options.seconds or case.seconds, options.banks or case.banks)
+        earlier = [look for path in options.beside for look in looks_of(path)]
+        for look in compared(case):
+            found.append(look)
+            file.write({"looks": [each.__dict__ for each in found]})
     except UserError as error:
         parser.error(str(error))
     if options.figure is not None:
-        save(drawn(found, case.drawn), options.figure)
-    file.write({"looks": [look.__dict__ for look in found]})
+        save(drawn([*earlier, *found], case.drawn), options.figure)
 
 
 if __name__ == "__main__":

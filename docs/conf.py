@@ -35,7 +35,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(?!undiffuse\.).*[^A-Za-z].*|[a-z]+|[A-Z]"),  # words and shapes in the types of docstrings
     (
         "py:class",
-        r"Number|Format|Time|RandomState|BaseEstimator|Generator|Figure|Axes|Path|Reading|Growth",
+        r"Number|Format|Time|RandomState|BaseEstimator|Generator|Figure|Axes|Path|Reading|Growth|Look",
     ),  # no pages of ours
     ("py:(class|func)", r"DiffusersModel|stretched|undiffuse\.(networks\.precise|physics\.corrected)\..*"),
     # modules have no pages

@@ -15,6 +15,7 @@ are those of one core.
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from record import Mean, Record, count, json_options, positive
 from undiffuse.diffusion import objective
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.networks.parametrisation import Parametrisation
+from undiffuse.recipes.vary import with_share_of_passes
 from undiffuse.runs.config import Block, Config
 from undiffuse.support.errors import UserError
 from undiffuse.training.blocks import BlockTrainer
@@ -79,12 +81,9 @@ class Trials:
 
     def settings(self, recipe: Recipe, seed: int) -> Config:
         """Start from the laptop recipe and change some of it, for all times alike."""
-        training = self._base["training"] | recipe.training
-        for passes in ("epochs", "warm_epochs"):
-            if training[passes] is not None:
-                training[passes] = max(1, round(self._scale * training[passes]))
-        network = self._base["network"] | recipe.network
-        return ud.config.validate(self._base | {"network": network, "training": training, "seed": seed}, recipe.name)
+        training, network = self._base["training"] | recipe.training, self._base["network"] | recipe.network
+        config = ud.config.validate(self._base | {"network": network, "training": training, "seed": seed}, recipe.name)
+        return with_share_of_passes(config, self._scale)
 
     def train(self, recipe: Recipe, block: Block, before: Sequence[Progress] | None = None) -> list[Progress]:
         """Train a block with every seed, record the held-out errors of its first and last time, and return all.
@@ -192,7 +191,7 @@ def between(a: Weights, b: Weights, share: float) -> Weights:
 
 
 def targets(trials: Trials, times: Sequence[int]) -> None:
-    """Noise against posterior means as targets, 100 components, 2048 hidden; 2 minutes a time."""
+    """Noise against posterior means as targets, 100 components, 2048 hidden; 4 minutes a time."""
     narrow: Changes = {"components": 100}
     for t in times:
         trials.note_references(t)
@@ -201,6 +200,9 @@ def targets(trials: Trials, times: Sequence[int]) -> None:
             changes = COLD | {"epochs": passes, "targets": "posterior", "blends": blends}
             name = f"posterior means, {passes} passes, {blends:g} of them blends"
             trials.train(Recipe(name, narrow, changes), Block(t, t))
+        for targets, share in itertools.product(("posterior", "stable"), (0.02, 0.5)):
+            changes = COLD | {"epochs": 15, "targets": targets, "posterior_share": share}
+            trials.train(Recipe(f"{targets}, share {share:g}, 15 passes", narrow, changes), Block(t, t))
 
 
 def weights(trials: Trials, times: Sequence[int]) -> None:

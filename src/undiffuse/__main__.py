@@ -15,7 +15,10 @@ def main() -> int:
             signal.signal(number, _end)
     from undiffuse.cli import main as run
 
-    return run()
+    code = run()
+    # After an interrupt that passed through exec, Python ends by SIGINT and not by this code, unless exec runs again.
+    exec("")  # noqa: S102
+    return code
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -65,6 +65,17 @@ def test_report_stands_alone(finished):
     assert "W₂ to fresh data" in page
 
 
+def test_report_and_info_tell_what_was_changed_from_the_preset(capsys, tmp_path):
+    few = ("diffusion.T=4", "training.epochs=1", "data.n=200", "network.hidden=8", "evaluation.samples=40")
+    changes = [word for change in few for word in ("--set", change)]
+    answer(capsys, "run", "spiral-2pi", *changes, "--out", tmp_path / "r", "--workers", 1)
+    told = answer(capsys, "info", tmp_path / "r")["changes"]
+    assert "diffusion.T = 4 instead of 1000" in told
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Changed from the preset:" in page
+    assert all(change in page for change in told)
+
+
 def test_train_then_sample_then_evaluate(capsys, tmp_path, tiny_file):
     run = tmp_path / "run"
     trained = answer(capsys, "train", tiny_file, "--out", run, "--workers", 1, "--seed", 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ import pytest
 import undiffuse as ud
 from helpers import answer, complaint, write_folder
 from undiffuse import datasets
+from undiffuse.cli import main
+from undiffuse.physics import locality
 from undiffuse.runs import config
+from undiffuse.studies.open_run import OpenRun
+from undiffuse.support.streams import Purpose, stream
 from undiffuse.training import Execution, train_run
 
 SPINS = """
@@ -89,6 +94,37 @@ def test_critical_times_of_a_pair_from_a_folder_are_those_of_the_same_images(tmp
     assert times[1] - times[0] == pytest.approx(np.log(2), abs=1e-6)
 
 
+def test_three_digits_are_told_apart_one_after_the_other(tmp_path, capsys):
+    out = tmp_path / "ct"
+    few = [f"--set=data.{x}" for x in ("digits=[0,1,3]", "n=240", "held_out=60")]
+    found = answer(
+        capsys, "physics", "critical-times", "mnist-01", *few, "-n", "90", "--points", "8", "--out", str(out)
+    )
+    tree = found["tree"]
+    assert tree["classes"] == ["0", "1", "3"]
+    assert [sorted(split["first"] + split["second"]) for split in tree["splits"]][-1] == ["0", "1", "3"]
+    assert len(tree["splits"]) == 2
+    assert all(0 <= split["support"] <= 1 and split["time"]["tau"] > 0.5 for split in tree["splits"])
+    assert {path.name for path in out.iterdir()} == {"critical_times.png", "speciation_tree.png", "summary.json"}
+    assert found["notes"][0].startswith("class 0 has ")  # 80 images for 100 components
+    assert "covariance is singular" in found["notes"][0]
+
+
+def test_classes_that_do_not_differ_are_named_and_nothing_is_written(tmp_path, capsys):
+    rows = "".join(f"1,2,{kind}\n" for kind in ["cat", "dog"] * 100)
+    (tmp_path / "pets.csv").write_text(f"a,b,kind\n{rows}")
+    path = tmp_path / "pets.toml"
+    path.write_text(
+        f'name = "pets"\n[data]\nname = "file"\npath = "{tmp_path / "pets.csv"}"\nlabels = "kind"\nheld_out = 10\n'
+        "[diffusion]\nT = 12\nbeta_1 = 0.02\nbeta_T = 0.6\n"
+    )
+    said = complaint(
+        capsys, "physics", "critical-times", str(path), "-n", "50", "--points", "8", "--out", str(tmp_path / "ct")
+    )
+    assert "classes cat and dog have the same mean and the same covariance" in said
+    assert not (tmp_path / "ct").exists()
+
+
 @pytest.mark.parametrize("which", ["tiny_run_path", "digits_run_path", "spins_run"])
 def test_analyse_writes_tables_figures_and_a_page(which, request, tmp_path, capsys):
     run, out = request.getfixturevalue(which), tmp_path / "analysis"
@@ -99,7 +135,10 @@ def test_analyse_writes_tables_figures_and_a_page(which, request, tmp_path, caps
     assert times == sorted(set(times))
     assert {"index.html", "summary.json", "spectra.csv", "critical_times.png"} <= {p.name for p in out.iterdir()}
     page = (out / "index.html").read_text()
-    assert page.count("<img") == 7
+    images = which == "digits_run_path"
+    assert page.count("<img") == 7 + images
+    assert [part in found for part in ("looks", "everywhere")] == [images, images]
+    assert ("How far around a pixel" in page) == (out / "locality.png").exists() == images
     assert found["page"] == str(out / "index.html")
     assert all(set(change) == {"t", "tau", "share", "p_value"} for change in found["changes"].values())
     assert "uturn_step_error" in found  # null here: so few times that every step is walked
@@ -107,6 +146,28 @@ def test_analyse_writes_tables_figures_and_a_page(which, request, tmp_path, caps
     bank = ud.Diffusion.load(run).bank
     net = bank[times[2]]
     assert float(rows[2]["norm_W"]) == pytest.approx(float((net.W.astype(float) ** 2).sum() ** 0.5), rel=1e-6)
+
+
+def test_analyse_says_how_far_a_bank_of_images_looks(digits_run_path, tmp_path, capsys):
+    """The numbers are those of the mean Jacobian at 50 diffused held-out images; the table holds them all."""
+    words = ["analyse", str(digits_run_path), "--out", str(tmp_path / "a"), "--points", "8", "-n", "60", "--seed", "3"]
+    assert main(words) == 0
+    printed, found = capsys.readouterr().out, json.loads((tmp_path / "a/summary.json").read_text())
+    opened, shape = OpenRun.of(digits_run_path), (28, 28)
+    assert found["everywhere"] == pytest.approx(np.sqrt((28**2 + 28**2 - 2) / 6))
+    x0 = opened.data.classes()[1].x[:50]
+    assert len(found["looks"]) == len({one["t"] for one in found["looks"]}) >= 4
+    for one in found["looks"]:
+        t = one["t"]
+        x_t = opened.model.forward.jump(x0, t, stream(3, Purpose.LOOKS, t).standard_normal(x0.shape))
+        J, G = opened.model.x0_jacobian(x_t, t), opened.reference.x0_jacobian(x_t, t)
+        assert one["radius"] == pytest.approx(locality.receptive_radius(J, shape), rel=1e-6)
+        assert one["wiener_radius"] == pytest.approx(locality.receptive_radius(G, shape), rel=1e-6)
+        assert one["correlation"] == pytest.approx(np.corrcoef(J.ravel(), G.ravel())[0, 1], rel=1e-6)
+        assert one["difference"] == pytest.approx(np.linalg.norm(J - G) / np.linalg.norm(G), rel=1e-6)
+    assert "where all are looked at alike 16.2" in printed
+    for one in found["looks"]:
+        assert f"{one['radius']:.2f} +- {one['radius_stderr']:.2f}" in printed
 
 
 def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Ctrl-C and its relatives stop any command within moments, without a traceback and with nothing half-written."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -107,6 +108,28 @@ def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(module):
     job = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, preexec_fn=heard)
     assert job.returncode == 130
     assert "Traceback" not in job.stderr
+
+
+COMPILING = """
+import signal, sys
+import undiffuse.cli
+
+def run():
+    try:
+        exec("raise KeyboardInterrupt")  # as dataclasses and compiled kernels are made
+    except KeyboardInterrupt:
+        return 130
+
+undiffuse.cli.main = run
+"""
+
+
+def test_ctrl_c_while_python_makes_code_ends_by_its_exit_code(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(COMPILING)
+    job = subprocess.run(
+        [sys.executable, "-m", "undiffuse"], env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False
+    )
+    assert job.returncode == 130
 
 
 SWALLOWED = """

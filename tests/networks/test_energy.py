@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import undiffuse as ud
 from undiffuse.networks.bank import MemoryBlock
@@ -46,6 +48,24 @@ def test_gradient_of_the_energy_is_reconstruction_minus_input(rng, activation, t
     slope = np.stack([(net.energy(x + e * row) - net.energy(x - e * row)) / (2 * e) for row in np.eye(5)], axis=1)
     r = net.hidden(x) @ net.A.T.astype(float) + net.b_r
     np.testing.assert_allclose(slope, r - x, atol=1e-5)
+
+
+@given(seed=st.integers(0, 2**32 - 1), hidden=st.integers(1, 40))
+def test_jacobian_of_tied_relu_units_is_at_most_those_of_both_sides_together(seed, hidden):
+    """A half-space that holds a point holds one of any two points with it in their middle."""
+    rng = np.random.default_rng(seed)
+    net = bank_of(rng, hidden=hidden, prediction="x0", tying="tied")[2]
+    middle, apart = 2 * rng.standard_normal((2, 5))
+    between, left, right = (net.mean_jacobian(x[None]) for x in (middle, middle - apart, middle + apart))
+    assert np.linalg.eigvalsh(left + right - between).min() > -1e-9
+
+
+def test_tied_sigmoid_units_may_be_steep_between_two_states_at_which_they_are_flat():
+    unit = Weights(np.array([[10.0]]), np.zeros(1), np.array([[10.0]]), np.zeros(1))
+    net = Autoencoder(unit, Architecture(1, 1, prediction="x0", activation="sigmoid", tying="tied"))
+    left, between, right = (net.mean_jacobian(np.array([[x]])).item() for x in (-1.0, 0.0, 1.0))
+    assert between == pytest.approx(25.0)
+    assert left + right < 0.01
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: "-".join(map(str, k.values())))

@@ -54,6 +54,26 @@ def test_fokker_planck_keeps_its_integral_and_agrees_with_the_kernel():
     assert solved.min() > -1e-9
 
 
+def test_fokker_planck_is_silent_whatever_lies_in_memory_that_scipy_has_not_filled_yet(monkeypatch):
+    """BDF reads such memory in its first steps; a signalling NaN there once raised a warning."""
+    ou, y = OrnsteinUhlenbeck(), np.linspace(-4, 4, 201)
+    wanted = fokker_planck(y, ou.kernel(y, 1.0, 0.1), [0.1, 0.5], ou.drift)
+    reserve, poisoned = np.empty, []
+
+    def poison(shape, dtype=float, **rest):
+        memory = reserve(shape, dtype, **rest)
+        if memory.dtype == float and memory.ndim == 2:
+            memory.view(np.uint64)[...] = 0x7FF0000000000001
+            poisoned.append(memory.shape)
+        return memory
+
+    monkeypatch.setattr(np, "empty", poison)
+    solved = fokker_planck(y, ou.kernel(y, 1.0, 0.1), [0.1, 0.5], ou.drift)
+    monkeypatch.undo()
+    assert poisoned == [(8, 201)]
+    np.testing.assert_array_equal(solved, wanted)
+
+
 def test_fokker_planck_agrees_with_the_forward_chain(rng):
     """20,000 walkers of 100 steps from two points; the distribution functions differ by less than 5 % of samples do."""
     forward, n = ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.03)), 20_000

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import undiffuse as ud
+from undiffuse import datasets
 from undiffuse.physics import locality
 
 FORWARD = ud.ForwardProcess(ud.NoiseSchedule.linear(100, 1e-3, 0.2), noise_scale=0.7)
@@ -97,3 +98,68 @@ def test_a_trained_models_sensitivity_map_is_that_of_its_jacobians(rng):
     of_xi = model.bank.xi_jacobian(x_t, t).mean(axis=0)
     expected = (np.eye(2) - model.forward.noise(t) * of_xi) / model.forward.signal(t)
     np.testing.assert_allclose(model.x0_jacobian(x_t, t), expected, atol=1e-9)
+
+
+def test_a_look_is_the_measures_of_the_mean_map_and_its_errors_those_without_each_group(rng):
+    """Twelve points make ten groups of one; each is left out by evaluating the map on the others."""
+    data, t, shape = rng.standard_normal((15, 6)).cumsum(axis=1), 40, (2, 3)
+    memory, wiener = ud.EmpiricalDenoiser(FORWARD, data), ud.GaussianDenoiser.from_data(FORWARD, data)
+    x_t = FORWARD.jump(data[:12], t, rng.standard_normal((12, 6)))
+    found = locality.look(memory, wiener, x_t, t, shape)
+    G = wiener.x0_jacobian(x_t, t)
+
+    def measures(points):
+        J = memory.x0_jacobian(points, t)
+        return np.array([
+            locality.receptive_radius(J, shape),
+            np.corrcoef(J.ravel(), G.ravel())[0, 1],
+            np.sqrt(((J - G) ** 2).sum() / (G**2).sum()),
+            locality.receptive_radius(J - G, shape),
+        ])  # fmt: skip
+
+    names = ["radius", "correlation", "difference", "difference_radius"]
+    np.testing.assert_allclose([getattr(found, name) for name in names], measures(x_t[:10]), rtol=1e-9)
+    without = np.stack([measures(np.delete(x_t[:10], k, axis=0)) for k in range(10)])
+    errors = np.sqrt(9 * without.var(axis=0))
+    np.testing.assert_allclose([getattr(found, f"{name}_stderr") for name in names], errors, rtol=1e-6)
+    assert found.wiener_radius == pytest.approx(locality.receptive_radius(G, shape))
+    assert found.tau == FORWARD.schedule.ou_time(t)
+
+
+def test_errors_of_a_look_are_the_scatter_over_other_points(rng):
+    """200 sets of 50 points: the scatter is known within 5 %, the mean of the errors as well; 25 % are allowed."""
+    data, t = rng.standard_normal((15, 6)).cumsum(axis=1), 50
+    memory, wiener = ud.EmpiricalDenoiser(FORWARD, data), ud.GaussianDenoiser.from_data(FORWARD, data)
+    looks = []
+    for _ in range(200):
+        x_t = FORWARD.jump(data[rng.integers(15, size=50)], t, rng.standard_normal((50, 6)))
+        looks.append(locality.look(memory, wiener, x_t, t, (2, 3)))
+    for name in ("radius", "correlation", "difference"):
+        scatter = np.std([getattr(one, name) for one in looks], ddof=1)
+        assert np.mean([getattr(one, f"{name}_stderr") for one in looks]) == pytest.approx(scatter, rel=0.25)
+
+
+def test_a_denoiser_that_looks_nowhere_has_no_radius(rng):
+    wiener = ud.GaussianDenoiser.from_data(FORWARD, rng.standard_normal((20, 6)))
+    nowhere = ud.EmpiricalDenoiser(FORWARD, rng.standard_normal((1, 6)))  # one point: the answer is always the same
+    found = locality.look(nowhere, wiener, rng.standard_normal((4, 6)), 40, (2, 3))
+    assert (found.radius, found.radius_stderr, found.correlation) == (None, None, None)
+    assert found.difference == pytest.approx(1)
+    assert found.difference_radius == pytest.approx(found.wiener_radius)
+
+
+def test_a_look_at_one_point_is_refused():
+    wiener = ud.GaussianDenoiser(FORWARD, np.zeros(6), np.eye(6))
+    with pytest.raises(ud.UserError, match="1 points: wanted at least 2"):
+        locality.look(wiener, wiener, np.zeros((1, 6)), 40, (2, 3))
+
+
+@pytest.mark.parametrize("t", [2, 6, 11])
+def test_the_map_of_a_bank_on_components_is_how_its_estimate_moves(digits_run_path, rng, t):
+    """Steps of 1e-2 along ten random directions; what rounding of float32 and kinks add is below 3 % of the change."""
+    model = ud.Diffusion.load(digits_run_path)
+    x_t = model.forward.jump(datasets.mnist((0, 1), "test").x[:20], t, rng.standard_normal((20, 784)))
+    J = model.x0_jacobian(x_t, t)
+    for v in rng.standard_normal((10, 784)):
+        moved = (model.x0_hat(x_t + 1e-2 * v, t) - model.x0_hat(x_t - 1e-2 * v, t)).mean(axis=0) / 2e-2
+        assert np.linalg.norm(moved - J @ v) < 0.03 * np.linalg.norm(J @ v)

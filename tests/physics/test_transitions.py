@@ -151,6 +151,17 @@ def test_small_data_whose_axis_is_that_of_the_classes_are_not_said_to_overlap_to
     assert "noise is larger" in found.why_not
 
 
+def test_classes_of_one_mean_lie_along_the_first_principal_axis():
+    """Two crosses around the origin, one of them three times as large along the second axis."""
+    cross = np.vstack([np.eye(2), -np.eye(2)])
+    classes = Classes(np.vstack([cross, cross * [1, 3]]), np.repeat([0, 1], 4))
+    e, middle = classes.direction
+    np.testing.assert_allclose(np.abs(e), [0, 1], atol=1e-12)
+    np.testing.assert_allclose(middle, 0, atol=1e-12)
+    first, last = classes.outermost
+    assert not np.any(first & last)
+
+
 def test_a_single_class_is_refused():
     with pytest.raises(ud.UserError, match="hold a single class, 1"):
         Classes(np.zeros((4, 2)), np.ones(4, int))

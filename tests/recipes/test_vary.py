@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undiffuse.recipes.vary import mean_passes, with_hidden, with_points, with_share_of_passes, with_times
+from undiffuse.recipes.vary import evenly, mean_passes, with_hidden, with_points, with_share_of_passes, with_times
 from undiffuse.runs import config
 from undiffuse.support.errors import UserError
 from undiffuse.training.blocks import total_passes
@@ -38,6 +38,19 @@ def test_with_another_number_of_times_betas_keep_their_proportions(T):
 def test_a_number_of_times_that_cannot_be_had_is_refused(preset, changes, T, words):
     with pytest.raises(UserError, match=words):
         with_times(config.load(preset, changes), T)
+
+
+def test_evenly_the_ranges_of_a_sweep_are_gone_and_its_number_of_times_may_be_changed():
+    sweep = config.load("mnist-01-quick")
+    even = evenly(sweep)
+    assert {(even.training_at(t), even.architecture_at(t, 784)) for t in (1, 60, 250)} == {
+        (even.training, even.architecture_at(1, 784))
+    }
+    kept = {"epochs", "batch", "learning_rate", "decay", "blends", "block", "precision"}
+    assert even.training.model_dump(include=kept) == sweep.training.model_dump(include=kept)
+    assert mean_passes(even) == 30
+    end = [float(c.forward().schedule.alpha_bar(c.diffusion.T)) for c in (sweep, with_times(even, 20))]
+    assert np.isclose(*np.log(end), rtol=1e-9)
 
 
 @given(n=st.integers(2, 10_000))

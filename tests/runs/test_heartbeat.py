@@ -19,7 +19,7 @@ from undiffuse.runs.heartbeat import Heartbeat, Pulse
 @pytest.mark.parametrize("workers", [1, 2])
 def test_info_tells_how_far_a_training_is_and_what_a_kill_left_of_it_is_removed(capsys, tmp_path, monkeypatch, workers):
     monkeypatch.chdir(tmp_path)
-    slow = TINY.replace("epochs = 3", "epochs = 4000").replace("n = 400", "n = 2000")
+    slow = TINY.replace("epochs = 3", "epochs = 1500").replace("n = 400", "n = 2000")
     (tmp_path / "c.toml").write_text(slow)
     words = [sys.executable, "-m", "undiffuse", "train", "c.toml", "--workers", str(workers), "--out", "run"]
     job = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -32,7 +32,7 @@ def test_info_tells_how_far_a_training_is_and_what_a_kill_left_of_it_is_removed(
     job.send_signal(signal.SIGKILL)
     job.wait()
     assert seen is not None
-    assert seen["passes"] == 12 * 4000
+    assert seen["passes"] == 12 * 1500
     assert 0 < seen["passes_done"] < seen["passes"]
     assert seen["passes_per_second"] > 0
     assert seen["seconds_left"] == pytest.approx(

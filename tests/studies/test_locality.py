@@ -36,7 +36,16 @@ def smooth(tmp_path_factory):
 def found(smooth):
     return locality.run(
         locality.Settings(
-            str(smooth), tau=(0.1, 0.5, 1.5), side=(3, 15), images=200, n=60, hidden=128, passes=10, seeds=3, workers=1
+            str(smooth),
+            tau=(0.1, 0.5, 1.5),
+            side=(3, 15),
+            equivariant=(3, 15),
+            images=200,
+            n=60,
+            hidden=128,
+            passes=10,
+            seeds=3,
+            workers=1,
         )
     )
 
@@ -68,13 +77,18 @@ def test_patches_as_large_as_the_image_are_the_empirical_denoiser(found):
     np.testing.assert_allclose(found.beside["patch 15"].error, found.beside["empirical"].error, rtol=1e-5)
 
 
+def test_patches_as_large_as_the_image_fit_nowhere_else(found):
+    assert found.beside["equivariant 15"] == found.beside["patch 15"]
+
+
 def test_the_command_draws_its_figures_and_answers_the_same_on_two_workers(smooth, tmp_path, capsys):
-    words = ["--tau", "0.3", "--side", "3", "--images", "50", "-n", "8", "--hidden", "16", "--passes", "1"]
+    sizes = ["--images", "50", "-n", "8", "--hidden", "16", "--passes", "1"]
+    words = ["--tau", "0.3", "--side", "3", "--equivariant", "3", *sizes]
     out = tmp_path / "out"
     one, two = (
         answer(capsys, "physics", "locality", smooth, *words, "--seeds", "2", "--workers", workers, "--out", out)
         for workers in ("1", "2")
     )
     assert {path.name for path in out.iterdir()} == {"locality.png", "sensitivity.png", "summary.json"}
-    assert list(one["beside"]) == ["wiener", "empirical", "patch 3"]
+    assert list(one["beside"]) == ["wiener", "empirical", "patch 3", "equivariant 3"]
     assert one | {"seconds": 0} == two | {"seconds": 0}

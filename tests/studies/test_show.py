@@ -6,6 +6,7 @@ from PIL import Image
 
 from helpers import answer, complaint
 from undiffuse.cli import main
+from undiffuse.studies import show
 
 
 @pytest.fixture
@@ -20,6 +21,11 @@ def judged(capsys, tiny_run_path, tmp_path):
 def said(capsys, *words):
     assert main([*map(str, words)]) == 0
     return capsys.readouterr().out
+
+
+def test_a_notebook_shows_the_picture_as_well(tmp_path):
+    np.savetxt(tmp_path / "x.csv", np.random.default_rng(0).standard_normal((20, 2)), delimiter=",")
+    assert show.run(show.Settings(tmp_path / "x.csv"))._repr_html_().count("data:image/png;base64,") == 1
 
 
 def test_a_run_shows_data_and_samples_side_by_side(capsys, judged):

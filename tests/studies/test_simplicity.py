@@ -10,6 +10,7 @@ from helpers import TINY, answer, complaint
 from undiffuse import datasets
 from undiffuse.datasets import Dataset
 from undiffuse.diffusion.objective import xi_errors
+from undiffuse.metrics import evaluate
 from undiffuse.recipes.vary import with_points
 from undiffuse.runs import config
 from undiffuse.studies import simplicity
@@ -56,6 +57,21 @@ def test_no_bank_and_no_gaussian_is_better_than_the_law(measured):
             assert point.exact < min(point.gaussian, point.xi_error)
 
 
+def test_beside_the_samples_stand_those_of_the_gaussian_denoiser_of_the_same_points(measured):
+    """Each column holds settings that it knows nothing of, but for T and the points."""
+    result, _ = measured
+    for name in ("hidden", "passes"):
+        assert len({point.gaussian_distance for point in result.columns[name]}) == 1
+    recipe, ratios = config.loads(TINY, "tiny"), []
+    for seed in (0, 1):
+        data = datasets.load(recipe.model_copy(update={"seed": seed}))
+        gaussian = ud.GaussianDenoiser.from_data(recipe.forward(), data.train[:100])
+        ratios.append(evaluate(ud.sample(gaussian, 60, seed=seed), data, 2, seed=seed)["w2"].ratio)
+    point = result.columns["n"][0]
+    assert point.gaussian_distance == pytest.approx(np.mean(ratios), rel=1e-12)
+    assert point.gaussian_distance_stderr == pytest.approx(abs(ratios[1] - ratios[0]) / 2, rel=1e-12)
+
+
 def test_numbers_and_figure_are_kept(measured):
     result, folder = measured
     assert json.loads((folder / "out/summary.json").read_text()) == json.loads(json.dumps(result.as_dict()))
@@ -66,7 +82,8 @@ def point(value, errors):
     fixed = dict.fromkeys(
         ("xi_error", "xi_error_stderr", "gaussian", "gaussian_stderr", "exact", "exact_stderr", "distance"), 0.0
     )
-    return Point(value, **fixed, distance_stderr=0.0, xi_errors=errors, distances=errors[::-1])
+    fixed |= dict.fromkeys(("distance_stderr", "gaussian_distance", "gaussian_distance_stderr"), 0.0)
+    return Point(value, **fixed, xi_errors=errors, distances=errors[::-1])
 
 
 def test_the_knee_is_the_smallest_value_that_differs_from_the_best_by_no_more_than_two_standard_errors():
@@ -114,6 +131,20 @@ def test_where_the_law_is_not_known_the_empirical_denoiser_stands_beside_and_say
     assert [point["value"] for point in found["columns"]["passes"]] == sorted(
         point["value"] for point in found["columns"]["passes"]
     )
+
+
+def test_wide_data_have_a_smaller_recipe_in_the_middle_unless_its_times_are_named(digits_file, capsys):
+    """The preset has 64 hidden units, ranges of times, and 8 passes at t = 6 and 2 at the other eleven."""
+    words = ("physics", "simplicity", digits_file, "--hidden", 2, "--hidden", 4, "--seeds", 2, "--metric", "w2")
+    few = ("--samples", 20, "--replicates", 2, "--workers", 1, "--set=data.n=120", "--set=data.held_out=50")
+    small = answer(capsys, *words, *few)
+    assert (small["T"], small["hidden"], small["passes"]) == (12, 64, 5)
+    assert list(small["columns"]) == ["hidden"]
+    with_n = answer(capsys, *words, *few, "-n", 50, "-n", 120)
+    assert list(with_n["columns"]) == ["hidden", "n"]
+    assert with_n["columns"]["hidden"] == small["columns"]["hidden"]
+    whole = answer(capsys, *words, *few, "--only", "hidden", "--centre", 12)
+    assert (whole["T"], whole["hidden"], whole["passes"]) == (12, 64, (8 + 11 * 2) / 12)
 
 
 @pytest.mark.parametrize(

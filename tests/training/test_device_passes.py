@@ -19,7 +19,14 @@ KINDS = [
     {"skip": "gaussian", "prediction": "x0"},
     {"skip": "gaussian", "components": 2},
 ]
-SETTINGS = [{}, {"targets": "posterior"}, {"blends": 0.3}, {"targets": "posterior", "blends": 0.3}]
+SETTINGS = [
+    {},
+    {"targets": "posterior"},
+    {"targets": "stable"},
+    {"blends": 0.3},
+    {"targets": "posterior", "blends": 0.3},
+    {"targets": "stable", "blends": 0.3},
+]
 
 
 def passes_of(forward, points, kind, settings, times, whole=np.float32):

@@ -1,5 +1,6 @@
 """Training that sweeps along t, on principal components, towards posterior means."""
 
+import itertools
 import shutil
 
 import numpy as np
@@ -179,7 +180,9 @@ def test_posterior_targets_are_the_empirical_denoisers_answer(rng):
     examples = Examples(Parametrisation(forward, a), *[points.astype("f4")] * 2, 0, 9, settings.training)
     x_t = rng.standard_normal((30, 3)).astype("f4")
     expected = ud.EmpiricalDenoiser(forward, points).x0_hat(x_t, 9)
-    np.testing.assert_allclose(examples._posterior_mean(x_t, points.astype("f4")), expected, atol=1e-5)
+    no_more = np.zeros(30, bool)
+    found = examples._posterior_means(x_t, points.astype("f4"), x_t, no_more)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     inputs, targets = examples.of_pass(0)
     half = [p for p in points if np.isclose(targets @ p, targets @ p).all()]
     assert inputs.shape == targets.shape == (40, 3)
@@ -201,6 +204,35 @@ def test_a_share_of_one_sample_answers_every_input_with_that_sample(rng):
         np.testing.assert_allclose(one, np.broadcast_to(one[0], one.shape), atol=1e-6)
         assert np.isclose(points, one[0], atol=1e-6).all(axis=1).any()
     assert targets(1.0, 0).std(axis=0).min() > 0.1
+
+
+def test_stable_targets_over_two_of_five_points_are_the_posterior_mean_on_the_average(rng):
+    """All sets of two points, and all points behind x_t, each as likely as it is given x_t."""
+    forward = ud.ForwardProcess(ud.NoiseSchedule.linear(20, 0.05, 0.4))
+    points, t = rng.standard_normal((5, 3)).astype("f4"), 6
+    x_t = rng.standard_normal((4, 3)).astype("f4")
+    a = Architecture(3, 5, prediction="x0")
+    examples = Examples(Parametrisation(forward, a), points, points, 0, t, settings_with(targets="stable").training)
+    squares = ((x_t[:, None] - forward.signal(t) * points) ** 2).sum(axis=2) / (2 * forward.noise(t) ** 2)
+    behind = np.exp(-squares) / np.exp(-squares).sum(axis=1, keepdims=True)
+    average, without = np.zeros((4, 3)), np.zeros((4, 3))
+    sets = list(itertools.combinations(range(5), 2))
+    for number, chosen in itertools.product(range(5), sets):
+        own = np.tile(points[number], (4, 1))
+        for mean, missing in ((average, number not in chosen), (without, False)):
+            target = examples._posterior_means(x_t, points[list(chosen)], own, np.full(4, missing))
+            mean += behind[:, number, None] * target / len(sets)
+    np.testing.assert_allclose(average, behind @ points, atol=1e-6)
+    assert np.abs(without - behind @ points).max() > 0.1
+
+
+def test_stable_targets_at_little_noise_are_the_samples_themselves_however_small_the_share(rng):
+    forward = ud.ForwardProcess(ud.NoiseSchedule.linear(20, 1e-4, 0.4))
+    points = rng.standard_normal((40, 3)).astype("f4")
+    parametrisation = Parametrisation(forward, Architecture(3, 5, prediction="x0"))
+    training = settings_with(targets="stable", posterior_share=0.001).training
+    _, targets = Examples(parametrisation, points, points, 0, 1, training).of_pass(0)
+    np.testing.assert_allclose(np.sort(targets, axis=0), np.sort(points, axis=0), atol=1e-5)
 
 
 def test_only_blends_are_answered_by_posterior_means_among_noise_targets(rng):

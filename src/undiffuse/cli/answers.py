@@ -51,3 +51,8 @@ def explain(recipe: Recipe) -> None:
 def measured(value: float, stderr: float, digits: int = 3) -> str:
     """A number with its standard error."""
     return f"{value:.{digits}f} +- {stderr:.{digits}f}"
+
+
+def known(value: float | None, stderr: float | None, digits: int = 3) -> str:
+    """A number with its standard error, or a dash where there is none."""
+    return "-" if value is None or stderr is None else measured(value, stderr, digits)

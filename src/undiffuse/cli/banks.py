@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, say
+from undiffuse.cli.answers import Json, answer, known, measured, say
 from undiffuse.cli.tables import Part, Table
 from undiffuse.cli.times import times_table
 from undiffuse.physics.memory_clock import Power, Reached
@@ -31,12 +31,36 @@ def analyse(settings: analysis.Settings, *, json: Json = False) -> None:
             else []
         ),
         result.energy,
+        *_looks(result),
         f"{len(passed)} of {len(result.changes)} quantities have a time of fastest change that chance does not explain "
         "(p < 0.05, corrected for their number)",
         *([Table(["quantity", "changes fastest at t", "OU time", "p"], rows)] if rows else []),
         f"page: {result.page}",
     ]
     answer(result, json, lines)
+
+
+def _looks(result: analysis.Result) -> list[Part]:
+    """Receptive radii of a bank of images, and how far its maps are from the Wiener matrix."""
+    if result.looks is None:
+        return []
+    rows = [
+        [
+            f"{one.tau:.3g}",
+            str(one.t),
+            known(one.radius, one.radius_stderr, 2),
+            "-" if one.wiener_radius is None else f"{one.wiener_radius:.2f}",
+            known(one.correlation, one.correlation_stderr, 4),
+            known(one.difference, one.difference_stderr, 3),
+            known(one.difference_radius, one.difference_radius_stderr, 2),
+        ]
+        for one in result.looks
+    ]
+    return [
+        f"receptive radius of the mean Jacobian J, in pixels; where all are looked at alike {result.everywhere:.1f}; "
+        "G: Wiener matrix; errors over images",
+        Table(["OU time", "t", "radius", "of G", "correlation J, G", "|J - G|/|G|", "radius of J - G"], rows, words=()),
+    ]
 
 
 def memorise(settings: memorisation.Settings, *, json: Json = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undiffuse.cli.answers import Json, answer, measured, say
+from undiffuse.cli.answers import Json, answer, known, measured, say
 from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import cascade as study
 from undiffuse.support.progress import progress
@@ -18,12 +18,12 @@ def cascade(settings: study.Settings, *, json: Json = False) -> None:
             f"{k + 1}",
             f"{result.variances[k]:.3g}",
             f"{result.tau_theory[k]:.3f}",
-            _known(result.tau[k], result.tau_stderr[k]),
+            known(result.tau[k], result.tau_stderr[k]),
             measured(result.jacobian_gain[k], result.jacobian_gain_stderr[k]),
             f"{linear.theory[k]:.0f}",
-            _known(linear.steps[k], linear.stderr[k], 0),
+            known(linear.steps[k], linear.stderr[k], 0),
             f"{relu.theory[k]:.0f}",
-            _known(relu.steps[k], relu.stderr[k], 0),
+            known(relu.steps[k], relu.stderr[k], 0),
         ]
         for k in range(len(result.variances))
     ]
@@ -39,10 +39,6 @@ def cascade(settings: study.Settings, *, json: Json = False) -> None:
     answer(result, json, lines)
 
 
-def _known(value: float | None, error: float | None, digits: int = 3) -> str:
-    return "-" if value is None or error is None else measured(value, error, digits)
-
-
 def _power(name: str, clock: study.Clock) -> str:
-    power = _known(clock.exponent, clock.exponent_stderr)
+    power = known(clock.exponent, clock.exponent_stderr)
     return f"{name} units: steps go as variance^({power}), theory {clock.exponent_theory:.3f}"

@@ -47,7 +47,9 @@ def info(settings: description.Settings, *, json: Json = False) -> None:
     schedule = result.schedule
     rows = [
         [result.preset, result.description],
+        *([["changed", ", ".join(result.changes)]] if result.changes else []),
         ["state", f"{result.state}, {result.blocks_done} of {result.blocks} blocks"],
+        *([] if result.progress is None else [["now", _progress_line(result.progress)]]),
         ["training", f"{result.training_seconds:.1f} s ({result.engine} engine, {result.device})"],
         [
             "schedule",
@@ -56,8 +58,6 @@ def info(settings: description.Settings, *, json: Json = False) -> None:
         ],
         ["model", f"dim = {result.dim}, seed = {result.seed}, undiffuse {result.package_version}"],
     ]
-    if result.progress is not None:
-        rows.insert(2, ["now", _progress_line(result.progress)])
     answer(result, json, [Table(["", ""], rows, words=(0, 1))])
 
 

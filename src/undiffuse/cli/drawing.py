@@ -53,7 +53,7 @@ class Canvas:
     def of(console: Console) -> Canvas:
         """Return the canvas of a terminal, or one of 80 columns without colours for what is no terminal."""
         width = console.width if console.is_terminal else 80
-        if not _can_show("⣿▀", sys.stdout.encoding):
+        if not can_show("⣿▀", sys.stdout.encoding):
             return Canvas("ascii", width)
         coloured = console.is_terminal and console.color_system is not None and not console.no_color
         return Canvas("grey" if coloured else "braille", width)
@@ -65,7 +65,8 @@ class Canvas:
         return (1, 2) if images and self.style == "grey" else (2, 4)
 
 
-def _can_show(text: str, encoding: str | None) -> bool:
+def can_show(text: str, encoding: str | None) -> bool:
+    """Whether an encoding has all the characters of a text."""
     try:
         text.encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from undiffuse.cli.answers import Json, answer, measured, say
+from undiffuse.cli.answers import Json, answer, known, say
 from undiffuse.cli.tables import Part, Table
 from undiffuse.studies import locality as study
 from undiffuse.support.progress import progress
@@ -70,4 +70,4 @@ def _table(result: study.Result, head: list[str], row: Callable[[int], list[str]
 
 def _known(found: study.Measured, k: int, digits: int = 3, unit: float = 1.0) -> str:
     value, error = found.value[k], found.stderr[k]
-    return "-" if value is None or error is None else measured(unit * value, unit * error, digits)
+    return known(None if value is None else unit * value, None if error is None else unit * error, digits)

@@ -133,10 +133,11 @@ def simplicity(settings: simple.Settings, *, json: Json = False) -> None:
                 f"{point.gaussian:.4f}",
                 f"{point.exact:.4f}",
                 measured(point.distance, point.distance_stderr, 2),
+                f"{point.gaussian_distance:.2f}",
             ]
             for point in points
         ]
-        lines.append(Table([name, "xi-error", "Gaussian", exact, f"{result.metric} over floor"], rows))
+        lines.append(Table([name, "xi-error", "Gaussian", exact, f"{result.metric} over floor", "Gaussian"], rows))
     if result.exact == "empirical":
         lines.append("the law of these data is not known: errors of the training points' denoiser are no floor")
     lines.append("smallest within two standard errors of the best (* the largest tried: more may be better)")

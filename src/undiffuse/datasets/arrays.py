@@ -57,7 +57,8 @@ class LabelledDataset(Dataset):
 
     def classes(self) -> tuple[Classes, Classes]:
         """Training and held-out rows with their labels."""
-        return Classes(self.train, self.labels[0]), Classes(self.held_out, self.labels[1])
+        train, held_out = self.labels
+        return Classes(self.train, train, self.names), Classes(self.held_out, held_out, self.names)
 
 
 class RowData(DataSection):

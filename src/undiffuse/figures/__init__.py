@@ -16,12 +16,13 @@ from undiffuse.figures.curves import (
     starts,
 )
 from undiffuse.figures.images import Pixels, image_grid, image_rows, perceptron_weights, pixel_histograms
-from undiffuse.figures.locality import Radii, locality, sensitivity
+from undiffuse.figures.locality import Radii, locality, looks, sensitivity
 from undiffuse.figures.losses import loss_against_time
 from undiffuse.figures.memorisation_clock import Clocks, memorisation_clock
-from undiffuse.figures.physics import breaking, critical_times, langevin, outcomes, potentials, scaling
+from undiffuse.figures.physics import breaking, langevin, outcomes, potentials, scaling
 from undiffuse.figures.schemes import architecture_scheme, training_scheme
 from undiffuse.figures.simplicity import simplicity
+from undiffuse.figures.speciation import critical_times, speciation_tree
 from undiffuse.figures.spirals import generated, histograms, process
 from undiffuse.figures.style import save
 from undiffuse.figures.tables import Cloud, columns_and_pairs
@@ -62,6 +63,7 @@ __all__ = [
     "line_potentials",
     "linear_model",
     "locality",
+    "looks",
     "loss_against_time",
     "memorisation_clock",
     "one_energy",
@@ -78,6 +80,7 @@ __all__ = [
     "sensitivity",
     "side_by_side",
     "simplicity",
+    "speciation_tree",
     "spectra",
     "starts",
     "training_scheme",

@@ -159,7 +159,7 @@ def starts(
         )
         if measure.endswith("distance"):
             axis.set_yscale("log")
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")  # the floor may lie behind it
     return figure
 
 

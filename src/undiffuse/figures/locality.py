@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from undiffuse.figures.style import EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
 from undiffuse.support.arrays import Floats
+
+if TYPE_CHECKING:
+    from undiffuse.physics.locality import Look
 
 Bars = tuple[Floats, Floats]
 """Means and standard errors, one for each time."""
@@ -37,9 +41,9 @@ def locality(tau: Floats, radii: Radii, agreement: Mapping[str, tuple[Bars, Bars
         Of each exact denoiser with the networks.
     """
     figure, axes = panels(1, 3, 11.4, 3.7)
-    (radius, maps, outputs), colours = axes[0], _colours(list(radii.exact))
+    (radius, maps, outputs), lines = axes[0], _lines(list(radii.exact))
     for name, values in radii.exact.items():
-        radius.plot(tau, values, color=colours[name], marker="s", ms=3, lw=1, label=_title(name))
+        radius.plot(tau, values, **lines[name])
     for (name, (value, error)), marker, fill in zip(radii.networks.items(), "oD", (MODEL, "none"), strict=False):
         radius.errorbar(tau, value, 2 * error, color=MODEL, fmt=marker, ms=5, mfc=fill, lw=1, label=name)
     value, error = radii.reordered
@@ -52,7 +56,7 @@ def locality(tau: Floats, radii: Radii, agreement: Mapping[str, tuple[Bars, Bars
     ):
         for name, both in agreement.items():
             value, error = both[part]
-            axis.errorbar(tau, value, 2 * error, color=colours[name], marker="s", ms=3, lw=1, label=_title(name))
+            axis.errorbar(tau, value, 2 * error, **lines[name])
         axis.set(ylabel=label)
     maps.set(title="bars: two standard errors over trainings")
     for axis in axes[0]:
@@ -62,7 +66,43 @@ def locality(tau: Floats, radii: Radii, agreement: Mapping[str, tuple[Bars, Bars
     lowest = float(np.nanmin([both[1][0] for both in agreement.values()]))
     outputs.set(ylim=(min(0.9, max(lowest - 0.05, -0.5)), 1.03))
     radius.legend(fontsize=6.5, loc="upper left", ncols=2)
-    maps.legend(fontsize=6.5)
+    return figure
+
+
+@styled
+def looks(found: Sequence[Look], everywhere: float) -> Figure:
+    """Receptive radius of a bank, correlation of its maps with the Wiener matrix and their difference, along OU time.
+
+    Parameters
+    ----------
+    found : sequence of Look
+    everywhere : float
+        Radius of a map that is the same for all pairs of pixels.
+    """
+    figure, axes = panels(1, 3, 10.6, 3.3)
+    radius, like, rest = axes[0]
+    tau = np.array([one.tau for one in found])
+
+    def line(axis: Axes, name: str, **style: Any) -> None:
+        value, error = (np.array([getattr(one, name + end) for one in found], np.float64) for end in ("", "_stderr"))
+        axis.errorbar(tau, value, 2 * error, **{"fmt": "o-", "ms": 3.5, "lw": 1, "color": MODEL, **style})
+
+    wiener = np.array([one.wiener_radius for one in found], np.float64)
+    radius.axhline(everywhere, color=GREY, lw=0.8, ls=":", label="all pixels alike")
+    radius.plot(tau, wiener, color=GAUSSIAN, marker="s", ms=3, lw=1, label="Wiener matrix $G$")
+    line(radius, "radius", label="bank $J$")
+    line(radius, "difference_radius", label="difference $J-G$", color=GREY, fmt="x--")
+    radius.set(ylabel="receptive radius, pixels", ylim=(0, 1.5 * everywhere))
+    radius.legend(fontsize=7, loc="upper left", ncols=2)
+    line(like, "correlation")
+    # What is left of a map where nearly all is noise is known badly: errors there may leave the frame.
+    lowest = min((one.correlation for one in found if one.correlation is not None), default=0.0)
+    like.set(ylabel="correlation of $J$ with $G$", ylim=(min(0.5, lowest) - 0.05, 1.03))
+    line(rest, "difference")
+    most = max((one.difference for one in found if one.difference is not None), default=1.0)
+    rest.set(ylabel="$|J-G|/|G|$", ylim=(0, 1.2 * max(most, 0.01)))
+    for axis in axes[0]:
+        axis.set(xscale="log", xlabel="OU time $\\tau$")
     return figure
 
 
@@ -98,10 +138,23 @@ def sensitivity(tau: Sequence[float], maps: Mapping[str, Floats], pixel: int, sh
 def _title(name: str) -> str:
     kind, _, side = name.partition(" ")
     titles = {"wiener": "Wiener", "empirical": "whole image"}
-    return f"patches {side}x{side}" if kind == "patch" else titles.get(name, name)
+    titles |= {"patch": f"patches {side}x{side}", "equivariant": f"{side}x{side} from anywhere"}
+    return titles.get(kind, name)
 
 
-def _colours(names: list[str]) -> dict[str, object]:
-    patches = [name for name in names if name.startswith("patch")]
-    shades = mpl.colormaps["viridis"](np.linspace(0.35, 0.9, max(1, len(patches))))
-    return {"wiener": GAUSSIAN, "empirical": EMPIRICAL, **dict(zip(patches, shades, strict=False))}
+def _lines(names: list[str]) -> dict[str, dict[str, Any]]:
+    """How each exact denoiser is drawn; the same colour for the same side, dashed where it may come from anywhere."""
+    sides = sorted({int(name.split()[1]) for name in names if " " in name})
+    shades = mpl.colormaps["plasma"](np.linspace(0.2, 0.8, max(1, len(sides))))
+    colours = {"wiener": GAUSSIAN, "empirical": EMPIRICAL, **dict(zip(map(str, sides), shades, strict=True))}
+    return {
+        name: {
+            "color": colours[name.split()[-1]],
+            "ls": "--" if name.startswith("equivariant") else "-",
+            "marker": "s",
+            "ms": 3,
+            "lw": 1,
+            "label": _title(name),
+        }
+        for name in names
+    }

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+from undiffuse.figures.style import DATA, GAUSSIAN, GREY, MODEL, panels, styled
 from undiffuse.support.arrays import Floats
 
 if TYPE_CHECKING:
     from undiffuse.physics.breaking import Breaking
     from undiffuse.physics.scaling import Scaling
-    from undiffuse.physics.transitions import CriticalTimes, Curve
 
 _SHADES = mpl.colormaps["viridis"]
 
@@ -190,75 +188,3 @@ def langevin(
             axis.set(title=f"$\\tau = {tau:.2f}$", xlabel="$x$", yticks=[])
         row[0].set(ylabel=name)
     return figure
-
-
-@styled
-def critical_times(found: CriticalTimes, others: Mapping[str, Mapping[str, Curve]] | None = None) -> Figure:
-    """Curves behind the critical times of data against OU time, with the times and the level of cloning marked.
-
-    Dash-dotted: the theory for Gaussians with the means and covariances of the classes.
-    ``others[denoiser]`` may hold curves named ``uturn`` and ``potential`` of learned denoisers, drawn beside.
-    """
-    figure, axes = panels(1, 3, 10.2, 3.3)
-    curves, times = found.curves, found.times
-    left, middle, right = axes[0]
-    for name, style, label in (("cloning", "-", "two copies"), ("uturn", "--", "U-turn from data")):
-        _curve(left, curves[name], EMPIRICAL, style, f"{label}, empirical")
-    information = curves["class information"]
-    left.plot(information.tau, information.value, color=GREY, lw=1, label="class information (share)")
-    _mark(left, times["free entropy"].tau, "speciation by free entropy", GAUSSIAN, "--")
-    left.axhline(found.level, color=GREY, lw=0.6, label=f"level {found.level:.3f}")
-    for name, style in (("potential", "-"), ("gaussian potential", "--")):
-        _curve(middle, curves[name], EMPIRICAL if style == "-" else GAUSSIAN, style, name.replace("potential", "score"))
-    for name, colour in (("excess entropy", DATA), ("posterior entropy", EMPIRICAL)):
-        _curve(right, curves[name], colour, "-", name)
-    own, shown = curves["own-point weight"], right.twinx()
-    shown.plot(own.tau, own.value, color=GREY, lw=1)
-    shown.set(ylabel="own-point weight (grey)", ylim=(-1, 1), yticks=[0, 0.5, 1])
-    for name, its in (others or {}).items():
-        for axis, key in ((left, "uturn"), (middle, "potential")):
-            if key in its:
-                _curve(
-                    axis,
-                    its[key],
-                    MODEL,
-                    "-",
-                    f"{key if key == 'uturn' else 'score'}, {name}".replace("uturn", "U-turn"),
-                )
-    middle.axhline(0, color=GREY, lw=0.6)
-    middle.set_ylim(-3, 2)
-    right.axhline(0, color=GREY, lw=0.6)
-    top = max(curves["excess entropy"].value)
-    if top > 0:
-        right.set_ylim(-1.5 * top, 1.5 * top)
-    for axis in (left, middle):
-        _mark(axis, found.covariance.time.tau, "speciation by covariance")
-    for axis, name, label in (
-        (left, "class Gaussians", "theory: class Gaussians"),
-        (middle, "instability of class Gaussians", "theory: class Gaussians"),
-    ):
-        _mark(axis, found.predictions[name].time.tau, label, EMPIRICAL, "-.")
-    _mark(right, times["collapse"].tau, "collapse, $f = 0$")
-    _mark(right, times["own-point weight"].tau, "own-point weight 1/2", GREY, "--")
-    latest = np.nanmax([found.covariance.time.tau, 2.5])
-    end = min(latest + 1.0, max(curves["cloning"].tau))
-    left.set(ylabel="end in the same class", title="classes decided")
-    left.set_ylim(top=1.4)  # room for the legend
-    left.set_yticks([tick for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0) if tick >= left.get_ylim()[0]])
-    middle.set(ylabel="curvature of the reverse potential", title="fixed-point instability")
-    right.set(ylabel="nats per dimension", title="collapse on training points")
-    for axis in axes[0]:
-        axis.set(xlabel="OU time $\\tau$", xlim=(0, end))
-        axis.legend(fontsize=7, frameon=True, framealpha=0.8, edgecolor="none")
-    return figure
-
-
-def _mark(axis: Axes, tau: float, label: str, colour: str = DATA, style: str = ":") -> None:
-    if not np.isnan(tau):
-        axis.axvline(tau, color=colour, lw=1, ls=style, label=label)
-
-
-def _curve(axis: Axes, curve: Curve, colour: str, style: str, label: str) -> None:
-    tau, value, band = (np.array(a) for a in (curve.tau, curve.value, curve.stderr))
-    axis.plot(tau, value, color=colour, ls=style, label=label)
-    axis.fill_between(tau, value - 2 * band, value + 2 * band, color=colour, alpha=0.2, lw=0)

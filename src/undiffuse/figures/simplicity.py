@@ -7,6 +7,7 @@ from typing import Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
 
@@ -39,6 +40,8 @@ class Measured(Protocol):
     def distance(self) -> float: ...  # noqa: D102
     @property
     def distance_stderr(self) -> float: ...  # noqa: D102
+    @property
+    def gaussian_distance(self) -> float: ...  # noqa: D102
 
 
 @styled
@@ -63,14 +66,20 @@ def simplicity(columns: Mapping[str, Sequence[Measured]], exact: str, metric: st
         above.plot(x, [point.exact for point in points], color=colour, ls=":", label=name)
         _points(above, x, [p.xi_error for p in points], [p.xi_error_stderr for p in points])
         below.axhline(1, color=GREY, lw=0.8)
+        below.plot(x, [point.gaussian_distance for point in points], color=GAUSSIAN, ls="--")
         _points(below, x, [p.distance for p in points], [p.distance_stderr for p in points])
         for axis in (above, below):
             axis.set(xscale="log")
             axis.set_xticks(x, [f"{value:.3g}" if value < 1000 else f"{value:.0f}" for value in x])
             axis.minorticks_off()
-        below.set_yscale("log")
+        # Memory errs several times as much on held-out points as the others do.
+        for axis in (above, below) if exact == "empirical" else (below,):
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axis.yaxis.set_minor_formatter(NullFormatter())
         below.set_xlabel(_LABELS[setting])
-    for row, words in enumerate(("held-out $\\xi$-error, mean over times", f"{metric} of samples over its floor")):
+    for row, words in enumerate(("held-out $\\xi$-error,\nmean over times", f"{metric}\nof samples over its floor")):
         axes[row, 0].set_ylabel(words)
         lows, highs = zip(*(axis.get_ylim() for axis in axes[row]), strict=True)
         for axis in axes[row]:

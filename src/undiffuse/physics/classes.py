@@ -23,6 +23,8 @@ class Classes:
     ----------
     x : (n, dim)
     labels : (n,)
+    names : tuple of str
+        Names of the labels 0, 1, ...; by default they are called as they are.
 
     Examples
     --------
@@ -40,6 +42,7 @@ class Classes:
 
     x: Floats
     labels: NDArray[np.integer]
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(
@@ -47,22 +50,32 @@ class Classes:
             f"the data hold a single class, {np.unique(self.labels)[0]}: a transition is between two",
         )
 
+    def name(self, label: int) -> str:
+        """Name of a label."""
+        return self.names[label] if 0 <= label < len(self.names) else f"{label}"
+
     @property
     def direction(self) -> tuple[Floats, Floats]:
-        """``(e, m)``: unit vector along which the class means lie furthest apart, and the point between them."""
+        """``(e, m)``: unit vector along which the class means lie furthest apart, and the point between them.
+
+        Where all means are the same it is the first principal axis of the data.
+        """
         means = np.stack([self.x[self.labels == c].mean(axis=0) for c in np.unique(self.labels)])
         _, _, axes = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
         along = means @ axes[0]
-        first, last = means[np.argmin(along)], means[np.argmax(along)]
-        return (last - first) / np.linalg.norm(last - first), (first + last) / 2
+        order = np.argsort(along, kind="stable")
+        first, last = means[order[0]], means[order[-1]]
+        apart = float(np.linalg.norm(last - first))
+        e = (last - first) / apart if apart > 0 else PrincipalAxes.of(self.x).axes[:, 0]
+        return e, (first + last) / 2
 
     @property
     def outermost(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Which samples are of the first and of the last class along :attr:`direction`, ``(n,)`` each."""
         e, _ = self.direction
         kinds = np.unique(self.labels)
-        along = [self.x[self.labels == c].mean(axis=0) @ e for c in kinds]
-        return self.labels == kinds[np.argmin(along)], self.labels == kinds[np.argmax(along)]
+        order = np.argsort([self.x[self.labels == c].mean(axis=0) @ e for c in kinds], kind="stable")
+        return self.labels == kinds[order[0]], self.labels == kinds[order[-1]]
 
 
 def sides(of: Floats) -> Rule:

@@ -250,6 +250,12 @@ class _Fit:
         return Crossing(Time.at(tau, stderr, forward, stderr_interpolation=between, **parts), taus["joint"])
 
 
+def closed_form(tau: float, replicas: Floats, forward: ForwardProcess) -> Time:
+    """Time of a formula, with its scatter over resampled training sets as the error; none before the data."""
+    error = scatter(replicas)
+    return NEVER if tau <= 0 else Time.at(tau, error, forward, stderr_training=error)
+
+
 def scatter(replicas: Floats) -> float:
     """Half the width of the central 68.3 % of replicas: a standard deviation that a few wild ones do not move."""
     low, high = np.quantile(replicas, [0.1587, 0.8413])

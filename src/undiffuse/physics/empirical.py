@@ -37,6 +37,8 @@ class ClassValues:
         Log odds of the sample's own class less those of its share: the difference of the classes' free entropies.
     information : (n,)
         ``log P(own class|x_t)/P(own class)`` over the classes' entropy; its mean is the mutual information's share.
+    shares : (n, K)
+        Posterior probability of each class.
     """
 
     cloning: Floats
@@ -44,6 +46,7 @@ class ClassValues:
     own: Floats
     log_odds: Floats
     information: Floats
+    shares: Floats
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,9 @@ class EmpiricalCurves:
             np.sum(shares**2, axis=1),
             kept,
             np.concatenate(weight),
-            _log_odds(shares, own) - _log_odds(prior[None], own),
+            log_odds(shares, own) - log_odds(prior[None], own),
             np.log(np.maximum(kept, _TINY) / (own @ prior)) / -np.sum(prior * np.log(prior)),
+            shares,
         )
 
     def classes(self, t: int) -> tuple[Measured, Measured, Measured]:
@@ -116,8 +120,8 @@ class EmpiricalCurves:
         shares /= shares.sum(axis=1, keepdims=True)
         u, prior = v[self.starts], member.mean(axis=0)
         weighted_prior = member.T @ v.astype(np.float64) / v.sum(axis=0, dtype=np.float64)
-        odds = _log_odds(shares, own[:, :, None]) - _log_odds(weighted_prior[None], own[:, :, None])
-        plain_odds = _log_odds(share, own) - _log_odds(prior[None], own)
+        odds = log_odds(shares, own[:, :, None]) - log_odds(weighted_prior[None], own[:, :, None])
+        plain_odds = log_odds(share, own) - log_odds(prior[None], own)
         ratio = Measured(
             over_spread(plain_odds[:, None])[0],
             {
@@ -144,12 +148,16 @@ class EmpiricalCurves:
             resampled.append(own[:, None] / np.maximum(own[:, None] + others, 1e-300))
         return means(np.concatenate(plain), np.concatenate(resampled), v[starts])
 
+    @cached_property
+    def own(self) -> Floats:
+        """Classes of the starts as rows of zeros and a one, ``(n, K)``."""
+        return (self.points.labels[self.starts][:, None] == np.unique(self.points.labels)).astype(float)
+
     def _diffused(self, t: int) -> tuple[Floats, Floats, NDArray[np.integer]]:
         """The starts at ``t``, their classes as rows of zeros and a one, and the names of the classes."""
-        kinds = np.unique(self.points.labels)
-        x0, labels = self.points.x[self.starts], self.points.labels[self.starts]
+        x0 = self.points.x[self.starts]
         x_t = self.forward.jump(x0, t, stream(self.seed, Purpose.CLASS_CURVE, t).standard_normal(x0.shape))
-        return x_t, (labels[:, None] == kinds).astype(float), kinds
+        return x_t, self.own, np.unique(self.points.labels)
 
     # -- potentials -----------------------------------------------------------------------------------------------
 
@@ -259,7 +267,7 @@ class EmpiricalCurves:
         return np.array(out)
 
 
-def _log_odds(shares: Floats, own: Floats) -> Floats:
+def log_odds(shares: Floats, own: Floats) -> Floats:
     """``log P/(1 - P)`` of each sample's own class, the second axis; ``own`` holds zeros and a one there."""
     inside, outside = np.sum(shares * own, axis=1), np.sum(shares * (1 - own), axis=1)
     return np.asarray(np.log(np.maximum(inside, _TINY)) - np.log(np.maximum(outside, _TINY)))

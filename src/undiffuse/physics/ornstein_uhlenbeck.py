@@ -125,18 +125,22 @@ def fokker_planck(
         leave[1:] -= down
         return diags_array([up, leave, down], offsets=[-1, 0, 1], format="csc")
 
-    solution = solve_ivp(
-        lambda tau, p: generator(tau) @ p,
-        (when[0], when[-1]),
-        start,
-        method="BDF",
-        t_eval=when,
-        jac=lambda tau, p: generator(tau),
-        rtol=rtol,
-        atol=rtol * float(start.max()) * 1e-3,
-    )
+    # In its first steps BDF subtracts from rows of differences that scipy has not filled yet, and overwrites the result
+    # before it is used: what lies in that memory may raise a warning. Whatever is not finite is refused below.
+    with np.errstate(invalid="ignore", over="ignore"):
+        solution = solve_ivp(
+            lambda tau, p: generator(tau) @ p,
+            (when[0], when[-1]),
+            start,
+            method="BDF",
+            t_eval=when,
+            jac=lambda tau, p: generator(tau),
+            rtol=rtol,
+            atol=rtol * float(start.max()) * 1e-3,
+        )
     if not solution.success:
         raise UserError(f"the Fokker-Planck integration stopped: {solution.message}")
+    require(bool(np.isfinite(solution.y).all()), "the Fokker-Planck integration left the finite numbers")
     return np.asarray(solution.y.T)
 
 

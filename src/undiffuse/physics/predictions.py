@@ -12,25 +12,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.mixture import MixtureDenoiser
+from undiffuse.physics.class_gaussians import EARLIEST, ResampledPair, TwoGaussians
+from undiffuse.physics.class_moments import ClassMoments, GaussianClass, ResampledGaussians
 from undiffuse.physics.classes import Classes
-from undiffuse.physics.crossings import NEVER, Curve, Time, locate, scatter, spread_times
+from undiffuse.physics.crossings import NEVER, Curve, Time, closed_form, locate, scatter, spread_times
 from undiffuse.physics.curves import curvatures
 from undiffuse.physics.empirical import EmpiricalCurves
 from undiffuse.physics.resampling import of_starts
 from undiffuse.support.arrays import Float32, Floats
-from undiffuse.support.stats import PrincipalAxes, axes_of_covariance, mean_and_stderr
+from undiffuse.support.stats import axes_of_covariance, mean_and_stderr
 from undiffuse.support.streams import Purpose, stream
 
-_COMPONENTS = 100  # leading principal components in which classes are taken for Gaussians
 _DRAWS = 40_000  # samples behind the curve of Gaussian classes
 _FEW = 2_000  # of them, those behind the error from the training set
-_REPLICAS = 100
-_EARLIEST = 0.01  # OU time, far below every crossing
+_QDA = "Gaussians with the means and covariances of the classes (QDA)"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,12 @@ class Prediction:
 
 
 def predictions(
-    forward: ForwardProcess, classes: Classes, level: float, weights: Float32, seed: int = 0
+    forward: ForwardProcess,
+    classes: Classes,
+    gaussians: ResampledGaussians,
+    level: float,
+    weights: Float32,
+    seed: int = 0,
 ) -> dict[str, Prediction]:
     """All predictions, by short names.
 
@@ -69,13 +73,18 @@ def predictions(
     ``tau = log(r0 + sqrt(r0^2 + 1))/2``; ``instability with variance``: between two Gaussians,
     ``tau = log(r0 + sqrt(r0^2 + (1 - w0)^2))/2``. ``class Gaussians``: the cloning curve, which is the U-turn curve as
     well, of a mixture of Gaussians with the classes' means and covariances (the law behind quadratic discriminant
-    analysis, QDA) crosses ``level``.
+    analysis, QDA) crosses ``level``. Of two classes that curve is a quadrature, and there are two more predictions:
+    ``free entropy of class Gaussians``, where the log odds of these Gaussians have a mean equal to their standard
+    deviation, and ``free entropy at large times``, to leading order in theta; see
+    :class:`~undiffuse.physics.class_gaussians.TwoGaussians`. Of more classes the curve is sampled.
 
     Parameters
     ----------
     forward : ForwardProcess
     classes : Classes
         The training set.
+    gaussians : ResampledGaussians
+        Its classes as Gaussians.
     level : float
         Of the cloning probability.
     weights : (n, B)
@@ -90,12 +99,53 @@ def predictions(
         "instability with variance": ("class means and one variance along their line", "potential", _instability),
     }
     out = {
-        name: Prediction(words, of, _time(float(tau(np.array(r0), np.array(w0))), tau(r, w), forward), tau(r, w))
+        name: Prediction(words, of, closed_form(float(tau(np.array(r0), np.array(w0))), tau(r, w), forward), tau(r, w))
         for name, (words, of, tau) in closed.items()
     }
-    gaussians = _ClassGaussians.of(forward, classes, seed)
-    words = "Gaussians with the means and covariances of the classes (QDA)"
-    return out | {"class Gaussians": Prediction(words, "cloning", *gaussians.crossing(level, weights))}
+    if len(gaussians.plain.shares) == 2:
+        return out | _of_two(forward, gaussians, level)
+    sampled = _SampledGaussians.of(forward, gaussians, seed)
+    return out | {"class Gaussians": Prediction(_QDA, "cloning", *sampled.crossing(level))}
+
+
+def _of_two(forward: ForwardProcess, gaussians: ResampledGaussians, level: float) -> dict[str, Prediction]:
+    """What Gaussians of two classes predict without samples: the errors are of the training set alone."""
+    pair = ResampledPair.of(forward, gaussians, [0], [1])
+    kept = pair.crossing(TwoGaussians.kept, pair.plain.kept_at(level))
+    parted = pair.crossing(TwoGaussians.ratio, pair.plain.speciation())
+    words = "the same to leading order at large times, where log N/2 and log N/4 come from"
+    return {
+        "class Gaussians": Prediction(_QDA, "cloning", *kept),
+        "free entropy of class Gaussians": Prediction(_QDA, "free entropy", *parted),
+        "free entropy at large times": Prediction(words, "free entropy", *pair.large_time()),
+    }
+
+
+def gaussian_curves(
+    forward: ForwardProcess, gaussians: ResampledGaussians, times: Sequence[int], seed: int
+) -> dict[str, Curve]:
+    """Curves of Gaussians with the classes' means and covariances, by the names of the predictions.
+
+    ``class Gaussians`` is the probability that a U-turn, or two copies, end in one class. For two classes it is a
+    quadrature and has no error, and there is ``free entropy of class Gaussians`` as well, mean over standard deviation.
+
+    Parameters
+    ----------
+    forward : ForwardProcess
+    gaussians : ResampledGaussians
+    times : sequence of int
+    seed : int
+        Of the draws for more than two classes.
+    """
+    taus = [float(forward.schedule.ou_time(t)) for t in times]
+    if len(gaussians.plain.shares) == 2:
+        pair = TwoGaussians.of(gaussians.plain, [0], [1], forward.noise_scale)
+        return {
+            "class Gaussians": Curve.of(forward, times, [(pair.kept(tau), 0.0) for tau in taus]),
+            "free entropy of class Gaussians": Curve.of(forward, times, [(pair.ratio(tau), 0.0) for tau in taus]),
+        }
+    sampled = _SampledGaussians.of(forward, gaussians, seed)
+    return {"class Gaussians": Curve.of(forward, times, [sampled.kept(tau) for tau in taus])}
 
 
 def separation(classes: Classes, s: float = 1.0) -> tuple[float, float]:
@@ -125,37 +175,22 @@ def _instability(r: Floats, w: Floats) -> Floats:
     return np.asarray(0.5 * np.log(r + np.sqrt(r**2 + (1 - w) ** 2)))
 
 
-def _time(tau: float, replicas: Floats, forward: ForwardProcess) -> Time:
-    """A closed form's time; none before the data."""
-    error = scatter(replicas)
-    return NEVER if tau <= 0 else Time.at(tau, error, forward, stderr_training=error)
-
-
-def mixture_instability(exact: EmpiricalCurves) -> Prediction:
+def mixture_instability(exact: EmpiricalCurves, gaussians: ResampledGaussians) -> Prediction:
     """``instability of class Gaussians``: where the exact score of the classes' Gaussians turns repelling.
 
     It is measured as that of the training set is, by :func:`~undiffuse.physics.transitions.potential_curve` on held-out
     samples, in the leading principal components. Unlike the closed forms it knows that the other coordinates of a
     sample, moved to the middle of the line, still tell its class.
     """
-    forward, points, n = exact.forward, exact.points, len(exact.held_out.x)
-    _, _, axes = PrincipalAxes.of(points.x)
-    z, held_out = (
-        points.x @ axes[:, :_COMPONENTS],
-        Classes(exact.held_out.x @ axes[:, :_COMPONENTS], exact.held_out.labels),
-    )
-    kinds = np.unique(points.labels)
+    forward, held_out, n = exact.forward, gaussians.project(exact.held_out), len(exact.held_out.x)
 
-    def mixture(v: Floats) -> MixtureDenoiser:
-        each = [_Gaussian.of(z[points.labels == c], v[points.labels == c], 1.0) for c in kinds]
-        shares = np.array([v[points.labels == c].sum() for c in kinds])
-        covariances = [(g.axes * g.variances) @ g.axes.T for g in each]
-        return MixtureDenoiser(forward, shares / shares.sum(), [g.mean for g in each], covariances)
+    def mixture(moments: ClassMoments) -> MixtureDenoiser:
+        return MixtureDenoiser(forward, moments.shares, moments.means, moments.covariances)
 
     def heights(denoiser: MixtureDenoiser, t: int, n: int) -> Floats:
         return curvatures(denoiser, held_out, t, n=n, seed=exact.seed)
 
-    plain, few, some = mixture(np.ones(len(z))), min(n, 200), min(n, 500)
+    plain, few, some = mixture(gaussians.plain), min(n, 200), min(n, 500)
     times = spread_times(forward, 24)
     coarse = Curve.of(forward, times, [mean_and_stderr(heights(plain, t, few)) for t in times])
     found = locate(lambda t: of_starts(heights(plain, t, some), exact.seed), coarse, 0.0, forward)
@@ -167,8 +202,7 @@ def mixture_instability(exact: EmpiricalCurves) -> Prediction:
     early, late = max(1, t - 1 - forward.T // 40), min(forward.T, t + 1 + forward.T // 40)
     middle, before, after = (float(heights(plain, u, few).mean()) for u in (t, early, late))
     slope = (after - before) / float(forward.schedule.ou_time(late) - forward.schedule.ou_time(early))
-    columns = exact.resampling.points[:, :_REPLICAS].T.astype(np.float64)
-    shift = -(np.array([heights(mixture(v), t, few).mean() for v in columns]) - middle) / slope
+    shift = -(np.array([heights(mixture(v), t, few).mean() for v in gaussians.replicas]) - middle) / slope
     error = scatter(shift)
     time = replace(time, stderr=float(np.hypot(time.stderr, error)), stderr_training=error)
     return Prediction(words, "potential", time, time.tau + shift)
@@ -187,16 +221,14 @@ class _Gaussian:
     axes: Floats
 
     @staticmethod
-    def of(z: Floats, v: Floats, share: float) -> _Gaussian:
-        mean = v @ z / v.sum()
-        matrix = (z * v[:, None]).T @ z / v.sum() - np.outer(mean, mean)
-        values, axes = axes_of_covariance(matrix)
-        return _Gaussian(share, mean, np.maximum(values, 0.0), axes)
+    def of(one: GaussianClass) -> _Gaussian:
+        values, axes = axes_of_covariance(one.covariance)
+        return _Gaussian(one.share, one.mean, np.maximum(values, 0.0), axes)
 
 
 @dataclass(frozen=True)
-class _ClassGaussians:
-    """The mixture of the classes' Gaussians in leading principal components, and noise to draw from it with.
+class _SampledGaussians:
+    """The mixture of three or more classes' Gaussians, and noise to draw from it with.
 
     The same noise serves all times and all resampled classes, so curves are smooth in tau and differences are of the
     classes alone. Draws are turned by the symmetric root of a covariance, which is smooth in it, as principal axes are
@@ -204,21 +236,22 @@ class _ClassGaussians:
     """
 
     forward: ForwardProcess
-    z: Floats
-    labels: NDArray[np.integer]
+    gaussians: ResampledGaussians
     noise: Floats
 
     @staticmethod
-    def of(forward: ForwardProcess, classes: Classes, seed: int) -> _ClassGaussians:
-        _, _, axes = PrincipalAxes.of(classes.x)
-        z = (classes.x - classes.x.mean(axis=0)) @ axes[:, :_COMPONENTS]
-        draws = max(_FEW, _DRAWS * 2 // len(np.unique(classes.labels)))
-        noise = stream(seed, Purpose.CLASS_GAUSSIANS).standard_normal((draws, z.shape[1]))
-        return _ClassGaussians(forward, z, classes.labels, noise)
+    def of(forward: ForwardProcess, gaussians: ResampledGaussians, seed: int) -> _SampledGaussians:
+        draws = max(_FEW, _DRAWS * 2 // len(gaussians.plain.shares))
+        noise = stream(seed, Purpose.CLASS_GAUSSIANS).standard_normal((draws, gaussians.axes.shape[1]))
+        return _SampledGaussians(forward, gaussians, noise)
 
-    def crossing(self, level: float, weights: Float32) -> tuple[Time, Floats]:
+    def kept(self, tau: float) -> tuple[float, float]:
+        """Height of the cloning curve and its error, from a few draws."""
+        return self._cloning(self._mixture(self.gaussians.plain), tau, self.noise[:_FEW])
+
+    def crossing(self, level: float) -> tuple[Time, Floats]:
         """OU time at which the cloning curve crosses ``level``, and the same for resampled training sets."""
-        plain = self._mixture(np.ones(len(self.z)))
+        plain = self._mixture(self.gaussians.plain)
         last = float(self.forward.schedule.ou_time(self.forward.T)) + 1.0
 
         few, step = self.noise[:_FEW], 0.02
@@ -226,25 +259,23 @@ class _ClassGaussians:
         def above(tau: float) -> float:
             return self._cloning(plain, tau, few)[0] - level
 
-        if above(_EARLIEST) <= 0 or above(last) >= 0:
+        if above(EARLIEST) <= 0 or above(last) >= 0:
             return NEVER, np.empty(0)
-        tau = float(brentq(above, _EARLIEST, last, xtol=1e-4))
+        tau = float(brentq(above, EARLIEST, last, xtol=1e-4))
         slope = (above(tau + step) - above(tau - step)) / (2 * step)
         for _ in range(2):  # a few draws come close, all of them correct that
             height, error = self._cloning(plain, tau, self.noise)
             tau -= (height - level) / slope
         sampling = error / abs(slope)
-        columns = weights[:, :_REPLICAS].T.astype(np.float64)
-        rise = np.array([self._cloning(self._mixture(v), tau, few)[0] for v in columns]) - above(tau) - level
+        others = [self._cloning(self._mixture(v), tau, few)[0] for v in self.gaussians.replicas]
+        rise = np.array(others) - above(tau) - level
         training, total = scatter(rise) / abs(slope), float(np.hypot(sampling, scatter(rise) / abs(slope)))
         time = Time.at(tau, total, self.forward, stderr_starts=sampling, stderr_training=training)
         return time, tau - rise / slope
 
-    def _mixture(self, v: Floats) -> list[_Gaussian]:
-        return [
-            _Gaussian.of(self.z[self.labels == c], v[self.labels == c], float(v[self.labels == c].sum() / v.sum()))
-            for c in np.unique(self.labels)
-        ]
+    @staticmethod
+    def _mixture(moments: ClassMoments) -> list[_Gaussian]:
+        return [_Gaussian.of(moments.group([k])) for k in range(len(moments.shares))]
 
     def _cloning(self, mixture: Sequence[_Gaussian], tau: float, noise: Floats) -> tuple[float, float]:
         """``E sum_c P(c|x_tau)^2`` over the mixture, with its error of sampling; as many draws from each class."""

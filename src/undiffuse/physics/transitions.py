@@ -37,10 +37,10 @@ from functools import cache
 import numpy as np
 
 from undiffuse.diffusion.exact import GaussianDenoiser
-from undiffuse.diffusion.forward import ForwardProcess
+from undiffuse.physics.class_moments import ResampledGaussians
 from undiffuse.physics.classes import Classes
+from undiffuse.physics.covariance import Covariance, covariance_criterion
 from undiffuse.physics.crossings import (
-    NEVER,
     Curve,
     Time,
     check_points,
@@ -52,26 +52,28 @@ from undiffuse.physics.crossings import (
 from undiffuse.physics.curie_weiss import cloning_probability
 from undiffuse.physics.curves import potential_curve
 from undiffuse.physics.empirical import EmpiricalCurves, over_spread_and_stderr
-from undiffuse.physics.predictions import Prediction, mixture_instability, predictions
+from undiffuse.physics.predictions import Prediction, gaussian_curves, mixture_instability, predictions
 from undiffuse.physics.resampling import Resampling
+from undiffuse.physics.trees import SpeciationTree, grown
 from undiffuse.support import html
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import require
-from undiffuse.support.stats import PrincipalAxes, mean_and_stderr, stderr
+from undiffuse.support.stats import PrincipalAxes, mean_and_stderr
 from undiffuse.support.streams import Purpose, stream
 
 __all__ = [
+    "Covariance",
     "CriticalTimes",
     "Curve",
     "CurveOptions",
     "Time",
+    "covariance_criterion",
     "critical_times",
     "potential_curve",
     "spread_times",
     "stretched",
 ]
 
-LOW_OVERLAP = 0.7  # |cosine| below which the covariance criterion does not apply to the classes
 _LEADING = 20  # principal axes within which the largest variance of resampled data is sought
 _COARSE, _MOST = 200, 500  # samples of the coarse curve of the potential, and of the others, at most
 NAMES = {
@@ -108,52 +110,6 @@ def level_assumes(classes: Classes) -> str:
 
 
 @dataclass(frozen=True)
-class Covariance:
-    """Criterion ``covariance``: speciation by covariance (Biroli et al. 2024).
-
-    Attributes
-    ----------
-    time : Time
-        ``log(Lambda/s^2)/2``.
-    eigenvalue, eigenvalue_stderr : float
-        Lambda, in squared units of the data.
-    overlap : float
-        ``|cosine|`` between its eigenvector and the line of class means.
-    """
-
-    time: Time
-    eigenvalue: float
-    eigenvalue_stderr: float
-    overlap: float
-
-    @property
-    def applies(self) -> bool:
-        """Whether there is such a time and the eigenvector points from class to class."""
-        return self.why_not == ""
-
-    @property
-    def why_not(self) -> str:
-        """Why the criterion does not apply, in words; nothing where it does."""
-        if self.overlap < LOW_OVERLAP:
-            return "too little for the covariance criterion to be about these classes"
-        none = np.isnan(self.time.tau)
-        return "but the noise is larger than the data, so the covariance gives no time" if none else ""
-
-
-def covariance_criterion(forward: ForwardProcess, classes: Classes) -> Covariance:
-    """Speciation time from the largest eigenvalue of the covariance, and its overlap with the class means.
-
-    There is no such time where the noise is larger than the data, ``s^2 >= Lambda``.
-    """
-    mean, values, axes = PrincipalAxes.of(classes.x)
-    largest, top = float(values[0]), axes[:, 0]
-    error = stderr(((classes.x - mean) @ top) ** 2)
-    inverse = largest / forward.noise_scale**2
-    time = NEVER if inverse <= 1 else Time.at(0.5 * np.log(inverse), error / (2 * largest), forward)
-    return Covariance(time, largest, error, float(abs(top @ classes.direction[0])))
-
-
-@dataclass(frozen=True)
 class CriticalTimes:
     """Critical times of data under one forward process, and the curves that they are taken from.
 
@@ -166,7 +122,8 @@ class CriticalTimes:
     curves : dict
         By the same names, ``excess entropy`` and ``posterior entropy`` for ``collapse``; ``free entropy`` is mean over
         standard deviation, and ``class information`` the mutual information of class and ``x_t``, over the classes'
-        entropy.
+        entropy. ``class Gaussians`` and, for two classes, ``free entropy of class Gaussians`` are those of Gaussians
+        with the classes' means and covariances.
     level : float
         Cloning probability at which ``cloning`` and ``uturn`` are read.
     level_assumes : str
@@ -175,6 +132,10 @@ class CriticalTimes:
         What theories say, from the classes' means and covariances.
     replicas : dict of (B,) arrays
         OU times of ``covariance`` and of ``times`` for resampled data, the same data in all.
+    tree : SpeciationTree or None
+        Successive times of three or more classes; None for two.
+    notes : tuple of str
+        What to know of classes with few points.
     """
 
     covariance: Covariance
@@ -184,6 +145,8 @@ class CriticalTimes:
     level_assumes: str
     predictions: dict[str, Prediction]
     replicas: dict[str, Floats]
+    tree: SpeciationTree | None = None
+    notes: tuple[str, ...] = ()
 
     def agreement(self) -> dict[str, tuple[float, float]]:
         """Relative difference in tau of each transition between classes from the covariance criterion, with error.
@@ -224,8 +187,7 @@ class CriticalTimes:
             relative, error = differences.get(name, (None, None))
             theory[name] = {"relative": relative, "relative_stderr": error}
         return {
-            "covariance": asdict(self.covariance)
-            | {"time": self.covariance.time.as_dict(), "applies": self.covariance.applies},
+            "covariance": self.covariance.as_dict(),
             "times": {name: time.as_dict() for name, time in self.times.items()},
             "names": {name: NAMES[name] for name in ("covariance", *self.times)},
             "agreement": {name: {"relative": a, "stderr": b} for name, (a, b) in self.agreement().items()},
@@ -233,6 +195,8 @@ class CriticalTimes:
             "level_assumes": self.level_assumes,
             "predictions": {name: {**found.as_dict(), **theory[name]} for name, found in self.predictions.items()},
             "curves": {name: asdict(curve) for name, curve in self.curves.items()},
+            "tree": None if self.tree is None else self.tree.as_dict(),
+            "notes": list(self.notes),
         }
 
 
@@ -288,9 +252,10 @@ def critical_times(
     resampling = Resampling.of(len(training.x), len(held_out.x), kinds, seed)
     starts = stream(seed, Purpose.CLASS_SAMPLES).permutation(len(training.x))[:n]
     exact = EmpiricalCurves(forward, training, starts, held_out, resampling, seed)
+    gaussians = ResampledGaussians.of(training, resampling.points)
     covariance, speciation = _resampled_covariance(exact)
-    theories = predictions(forward, training, level, resampling.points, seed)
-    theories |= {"instability of class Gaussians": mixture_instability(exact)}
+    theories = predictions(forward, training, gaussians, level, resampling.points, seed)
+    theories |= {"instability of class Gaussians": mixture_instability(exact, gaussians)}
     on_step()
     classes = [exact.class_values(t) for t in times]
     curves = {
@@ -301,6 +266,8 @@ def critical_times(
         "free entropy": Curve.of(forward, times, [over_spread_and_stderr(at.log_odds) for at in classes]),
         "class information": Curve.of(forward, times, [mean_and_stderr(at.information) for at in classes]),
     }
+    curves |= gaussian_curves(forward, gaussians, times, seed)
+    tree = grown(forward, gaussians, exact.own, times, classes) if kinds > 2 else None
     measured = cache(exact.classes)
     found = {
         "cloning": locate(lambda t: measured(t)[0], curves["cloning"], level, forward),
@@ -338,6 +305,8 @@ def critical_times(
         level_assumes(training),
         theories,
         {"covariance": speciation} | {name: found[name].replicas for name in order},
+        tree,
+        gaussians.notes,
     )
 
 

@@ -13,6 +13,17 @@ _LARGEST_BETA = 0.999  # as Nichol & Dhariwal 2021 cap theirs
 _HALVINGS = 200  # of the interval that holds the logarithm of the betas' factor: more than doubles have digits
 
 
+def evenly(config: Config) -> Config:
+    """The same recipe with the same settings at all times, each network trained from fresh weights.
+
+    Ranges of times lose the settings of their own, and an order that takes weights from one time to the next is left
+    for the independent one, with what belongs to it; the number of times may then be changed.
+    """
+    alone = {"order": "independent", **dict.fromkeys(("warm_epochs", "warm_learning_rate", "sweep_from", "average"))}
+    training = config.training.model_copy(update=alone)
+    return _checked(config.model_copy(update={"training": training, "times": ()}), "the same settings at all times")
+
+
 def with_hidden(config: Config, hidden: int) -> Config:
     """The same recipe with another number of hidden units at all times; UserError below one."""
     times = tuple(part.model_copy(update={"hidden": None}) for part in config.times)

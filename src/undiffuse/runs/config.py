@@ -32,6 +32,7 @@ from undiffuse.support.streams import LARGEST_SEED
 
 EngineName = Literal["auto", "kernel", "torch"]
 Precision = Literal["auto", "float32", "bfloat16", "tf32"]
+Targets = Literal["sample", "posterior", "stable"]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -130,12 +131,15 @@ class TrainingSection(Section):
     at_once : int
         Number of independent networks that torch trains side by side on a processor. On a GPU it is as many as its
         memory holds, and ``block`` at most.
-    targets : {"sample", "posterior"}
+    targets : {"sample", "posterior", "stable"}
         What the network is trained on. ``sample`` (thesis): the noise that was added. ``posterior``: its mean given
-        ``x_t``, over a random share of the training samples, which has the same minimiser and far less scatter at large
-        t: the stable target field of Xu, Tong & Jaakkola 2023.
+        ``x_t``, over a random share of the training samples, with far less scatter at large t; the minimiser is the
+        same for a share of 1, and nearly so where many samples of a smaller one are about as likely as each other.
+        ``stable``: over that share and the sample that ``x_t`` was made from (Xu, Tong & Jaakkola 2023), whose
+        minimiser is that of ``sample`` for any share: given ``x_t`` and this set, each of it is the sample behind
+        ``x_t`` with just its weight in the mean.
     posterior_share : float
-        That share. A small one is enough where many samples are as likely as each other, at large t.
+        That share.
     blends : float
         Share of the inputs made from ``u x_a + v x_b``, a kind of mixup: two training samples in the network's
         variables with u and v uniform on [0, 1.5]. They are faint, mixed, overlaid and too bright states, which the
@@ -157,7 +161,7 @@ class TrainingSection(Section):
     engine: EngineName = "auto"
     precision: Precision = "float32"
     at_once: Count = 8
-    targets: Literal["sample", "posterior"] = "sample"
+    targets: Targets = "sample"
     posterior_share: Share = 0.5
     blends: Annotated[float, Field(ge=0, le=1)] = 0.0
 
@@ -195,7 +199,7 @@ class TimesSection(Section):
     batch: Count | None = None
     learning_rate: Positive | None = None
     warm_learning_rate: Positive | None = None
-    targets: Literal["sample", "posterior"] | None = None
+    targets: Targets | None = None
     posterior_share: Share | None = None
     blends: Annotated[float, Field(ge=0, le=1)] | None = None
 

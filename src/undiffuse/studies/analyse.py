@@ -19,12 +19,14 @@ from undiffuse import figures as drawing
 from undiffuse.physics import curves, transitions, weights
 from undiffuse.physics.cascade import GainCurves, HalfGain, gain_at
 from undiffuse.physics.crossings import Curve, Time, locate
+from undiffuse.physics.locality import Look, radius_of_everywhere
 from undiffuse.physics.resampling import of_starts
 from undiffuse.physics.transitions import CriticalTimes, CurveOptions
 from undiffuse.physics.uturns import STEPS, StepError
 from undiffuse.physics.weights import Change, Row, Spectrum
+from undiffuse.runs.differences import from_preset
 from undiffuse.studies import rates, report
-from undiffuse.studies.bank_measurements import BankMeasurements, Panels
+from undiffuse.studies.bank_measurements import BankMeasurements, Panels, looked_times, seconds_of_looks
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import N
@@ -42,9 +44,11 @@ _FEWEST_TIMES = 8
 _WALKED = 3.2  # times the U-turns of their curve, that all measurements on a bank take, 2026-11-25
 CAPTIONS = {
     "critical_times": (
-        "Left: two copies, and a U-turn from data, end in the same class. Middle: curvature of the reverse potential "
-        "half way between the class means; below zero there are two wells. Right: when training points are told apart."
+        "Two copies, and a U-turn from data, end in the same class; mean over spread of the log odds of the own class; "
+        "curvature of the reverse potential half way between the class means, below zero with two wells; and when "
+        "training points are told apart."
     ),
+    "speciation_tree": "Successive speciation times of the classes, the first on the way back at the top.",
     "scores": (
         "The bank's score against the exact one at diffused held-out samples: root mean square difference along the "
         "line of class means and across it, in units of the noise, per dimension."
@@ -64,6 +68,11 @@ CAPTIONS = {
     ),
     "plane_potentials": (
         "The same in the plane of the two leading components, by rays from its middle; contours a nat apart up to ten."
+    ),
+    "locality": (
+        "The bank's mean Jacobian over diffused held-out images beside the Wiener matrix. Left: root mean square "
+        "distance of the pixels that an estimate looks at, by the squares of its sensitivities. Bars: two standard "
+        "errors of the images."
     ),
 }
 
@@ -120,6 +129,10 @@ class Result(Kept):
     half_gain : tuple of HalfGain
         For each leading principal component.
     changes : dict of Change
+    looks : tuple of Look
+        How far the bank looks around a pixel, beside the Wiener filter, at some of the times; of images only.
+    everywhere : float
+        Receptive radius of a map that is the same for all pairs of pixels; of images only.
     energy : str
         What kind of energy the networks have, in words.
     tables : tuple of str
@@ -158,6 +171,8 @@ class Result(Kept):
     spectra: Sequence[Spectrum]
     line: tuple[Floats, Panels]
     plane: tuple[Floats, Panels] | None
+    looks: tuple[Look, ...] | None = None
+    everywhere: float | None = None
 
     _hidden: ClassVar[tuple[str, ...]] = ("found", "gains", "rows", "spectra", "line", "plane")
 
@@ -193,12 +208,13 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     options = CurveOptions(settings.points, n, seed)
     times = transitions.spread_times(forward, settings.points)
     around = times[:: max(1, settings.points // 20)]
+    looked = looked_times(opened)
     if on_cost is not None:
         seconds = rates.of_critical_times(forward, training.x, settings.points, n)
-        seconds += STEPS * _WALKED * rates.of_step(model, n) * len(around)
+        seconds += STEPS * _WALKED * rates.of_step(model, n) * len(around) + seconds_of_looks(opened, looked)
         work = f"curves of {n} samples at {settings.points} times, and U-turns through the bank at {len(around)}"
         on_cost(Cost(seconds, work, "smaller -n or --points"))
-    step = counter(on_progress, 5 + 3 * len(around) + len(times))
+    step = counter(on_progress, 5 + 3 * len(around) + len(times) + len(looked))
     found = transitions.critical_times(opened.reference, training, held_out, options, on_step=step)
     few = min(n, 200)
     measurements = BankMeasurements(opened, held_out, found.covariance.time.tau, seed)
@@ -214,6 +230,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     )
     differences = measurements.score_differences(around, few, step)
     gains = measurements.gains(around, few, step)
+    looks = measurements.looks(looked, step)
     _, middle = held_out.direction
     rows, spectra = weights.follow(model.bank, held_out.x, middle, times, seed=seed, on_time=step)
     # Where the exact denoiser is the empirical one, this curve has been computed already.
@@ -246,6 +263,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         spectra=spectra,
         line=measurements.line_potentials(),
         plane=measurements.plane_potentials() if data.dim > 1 else None,
+        looks=looks or None,
+        everywhere=radius_of_everywhere(opened.images[0].shape) if looks else None,
     )
     result = replace(result, seconds=round(time.monotonic() - start, 2))
     result = keep(out, result, figures(result))
@@ -265,8 +284,12 @@ def figures(result: Result) -> dict[str, Figure]:
         "spectra": drawing.spectra(result.spectra, [row.tau for row in result.rows]),
         "line_potentials": drawing.line_potentials(*result.line),
     }
+    if result.found.tree is not None:
+        drawn["speciation_tree"] = drawing.speciation_tree(result.found.tree)
     if result.plane is not None:
         drawn["plane_potentials"] = drawing.plane_potentials(*result.plane)
+    if result.looks is not None and result.everywhere is not None:
+        drawn["locality"] = drawing.looks(result.looks, result.everywhere)
     return drawn
 
 
@@ -340,6 +363,7 @@ def _page(opened: OpenRun, out: Path, result: Result) -> str:
         report.captioned(out, CAPTIONS),
         name=opened.config.name,
         description=opened.config.description,
+        changed_settings=from_preset(opened.config),
         networks=opened.config.diffusion.T,
         classes=result.classes,
         covariance=covariance,
@@ -351,5 +375,8 @@ def _page(opened: OpenRun, out: Path, result: Result) -> str:
         unchanged=", ".join(others),
         changes=sorted(changed, key=lambda row: row["tau"]),
         energy=result.energy,
+        looks=result.looks,
+        everywhere=result.everywhere,
+        skip=opened.config.network.skip,
         seams=seams or "none here",
     )

@@ -13,13 +13,17 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.physics.cascade import GainCurves, gains
 from undiffuse.physics.classes import Classes
 from undiffuse.physics.crossings import Curve
+from undiffuse.physics.locality import GROUPS, Look, look
 from undiffuse.physics.uturns import Turns
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.support.arrays import Floats
+from undiffuse.support.costs import seconds_of
 from undiffuse.support.stats import root_and_stderr
 from undiffuse.support.streams import Purpose, stream
 
 COMPONENTS = 6  # whose gains are followed
+_LOOKED = 12  # times at which sensitivity maps are taken, at most
+_LOOKED_AT = 50  # diffused images whose Jacobians they are the means of
 Panels = list[tuple[float, dict[str, Floats]]]  # OU time, and potentials by denoiser
 
 
@@ -75,6 +79,18 @@ class BankMeasurements:
         regression, jacobian = (np.stack(part) for part in zip(*found, strict=True))
         return GainCurves(self._forward.schedule.ou_time(times), regression, jacobian)
 
+    def looks(self, times: Sequence[int], on_time: Callable[[], None]) -> tuple[Look, ...]:
+        """How far the bank looks around a pixel at ``times``; nothing where the data are no images."""
+        data, forward, x0 = self.opened.data, self._forward, self.held_out.x[:_LOOKED_AT]
+        if not isinstance(data, ImageDataset):
+            return ()
+        found = []
+        for t in times:
+            x_t = forward.jump(x0, t, stream(self.seed, Purpose.LOOKS, t).standard_normal(x0.shape))
+            found.append(look(self.opened.model, self.opened.reference, x_t, t, data.images[0].shape))
+            on_time()
+        return tuple(found)
+
     def line_potentials(self, draws: int = 20) -> tuple[Floats, Panels]:
         """Potentials along the line of class means at several times, in units of half the means' distance."""
         forward, held_out = self._forward, self.held_out
@@ -120,3 +136,20 @@ class BankMeasurements:
         top = min(speciation + 0.6, float(schedule.ou_time(schedule.T)))
         taus = np.linspace(max(0.3 * speciation, 0.05), top, count)
         return sorted({schedule.time_at_ou(tau) for tau in taus}, reverse=True)
+
+
+def looked_times(opened: OpenRun) -> list[int]:
+    """Times, evenly spread in the logarithm of OU time, of sensitivity maps; none where the data are no images."""
+    if not isinstance(opened.data, ImageDataset):
+        return []
+    schedule = opened.model.forward.schedule
+    taus = np.geomspace(float(schedule.ou_time(1)), float(schedule.ou_time(schedule.T)), _LOOKED)
+    return sorted({schedule.time_at_ou(float(tau)) for tau in taus})
+
+
+def seconds_of_looks(opened: OpenRun, times: Sequence[int]) -> float:
+    """Seconds of :meth:`BankMeasurements.looks`, from one map."""
+    if not times:
+        return 0.0
+    x_t = opened.data.held_out[: _LOOKED_AT // GROUPS]
+    return len(times) * GROUPS * seconds_of(lambda: opened.model.x0_jacobian(x_t, times[0]))

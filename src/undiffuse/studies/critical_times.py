@@ -125,8 +125,11 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
 
 
 def figures(result: Result) -> dict[str, Figure]:
-    """Curves with the critical times marked."""
-    return {"critical_times": drawing.critical_times(result.found)}
+    """Curves with the critical times marked and, for more than two classes, the tree of their speciation times."""
+    drawn = {"critical_times": drawing.critical_times(result.found)}
+    if result.found.tree is not None:
+        drawn["speciation_tree"] = drawing.speciation_tree(result.found.tree)
+    return drawn
 
 
 def _data_of(settings: Settings) -> tuple[Dataset, ForwardProcess]:

@@ -196,7 +196,7 @@ def image_trajectory(opened: OpenRun, n: int = 100) -> Figure:
 
 @figure(
     "8_reconstructions",
-    "A held-out digit, diffused to t, and ten reconstructions from there (Figure 8). The larger t, the more the "
+    "A held-out image, diffused to t, and ten reconstructions from there (Figure 8). The larger t, the more the "
     "reverse process has to invent.",
     _of_images,
 )
@@ -215,7 +215,7 @@ def reconstruction_rows(opened: OpenRun, repeats: int = 10) -> Figure:
 
 @figure(
     "9_improved_and_reconstructed",
-    "Held-out digits with little noise, improved, and with much noise, reconstructed (Figure 9).",
+    "Held-out images with little noise, improved, and with much noise, reconstructed (Figure 9).",
     _of_images,
 )
 def improvement_rows(opened: OpenRun) -> Figure:
@@ -236,7 +236,7 @@ def improvement_rows(opened: OpenRun) -> Figure:
 
 @figure(
     "10_inpainted",
-    "Held-out digits, the same with a hole of noise, and the hole filled in (Figure 10): going down once, as in the "
+    "Held-out images, the same with a hole of noise, and the hole filled in (Figure 10): going down once, as in the "
     "thesis, and with jumps back up.",
     lambda opened: _of_images(opened) and min(opened.images[1].shape) > 1,
 )
@@ -317,7 +317,7 @@ def forward_clouds(opened: OpenRun) -> Figure:
 
 @figure(
     "1b_forward_process",
-    "Digits diffused by the forward process (Figure 1b). Noisy states are scaled to their own grey.",
+    "Images diffused by the forward process (Figure 1b). Noisy states are scaled to their own grey.",
     _of_images,
 )
 def forward_images(opened: OpenRun) -> Figure:
@@ -337,7 +337,7 @@ def point_histograms(opened: OpenRun) -> Figure:
     return drawing.histograms(shown, forward_states(opened.model, shown)[-1][1], forward.noise_scale, forward.T)
 
 
-@figure("2b_histograms", "Histogram of one digit's pixels before and after diffusion (Figure 2b).", _of_images)
+@figure("2b_histograms", "Histogram of one image's pixels before and after diffusion (Figure 2b).", _of_images)
 def image_histograms(opened: OpenRun) -> Figure:
     """Figure 2b: pixels of one image before and after diffusion."""
     images, forward = opened.images[1], opened.model.forward

@@ -9,6 +9,7 @@ from typing import Any
 
 from cyclopts import Parameter
 
+from undiffuse.runs.differences import from_preset
 from undiffuse.runs.folder import RunFolder
 from undiffuse.runs.heartbeat import Heartbeat
 from undiffuse.support import results
@@ -71,6 +72,8 @@ class Result(results.Result):
     Attributes
     ----------
     run, preset, description, package_version : str
+    changes : tuple of str
+        What is not as in the preset, such as ``training.epochs = 5 instead of 20``.
     state : {"trained", "unfinished"}
     blocks, blocks_done, dim, seed : int
     device, engine, data_sha256 : str
@@ -86,6 +89,7 @@ class Result(results.Result):
     run: str
     preset: str
     description: str
+    changes: tuple[str, ...]
     package_version: str
     state: str
     blocks: int
@@ -117,6 +121,7 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
         run=str(folder.path),
         preset=config.name,
         description=config.description,
+        changes=from_preset(config),
         package_version=manifest.package_version,
         state="unfinished" if folder.unfinished else "trained",
         blocks=len(folder.blocks),

@@ -23,7 +23,7 @@ from undiffuse.physics.locality import correlation, explained, radius_of_everywh
 from undiffuse.runs import config as configuration
 from undiffuse.studies import locality_training as training
 from undiffuse.studies.keep import Kept, keep, prepare
-from undiffuse.studies.locality_training import EMPIRICAL, WIENER, Bench, Seen
+from undiffuse.studies.locality_training import Bench, Exact, Seen
 from undiffuse.studies.options import Changes, IdxFolder, N, Numbers, PresetName, all_changes
 from undiffuse.support import results
 from undiffuse.support.arrays import Array, Floats
@@ -55,6 +55,9 @@ class Settings:
         OU times; the nearest times of the schedule are taken.
     side : tuple of int
         Sides of the patches that exact local denoisers see, odd.
+    equivariant : tuple of int
+        Sides of patches that may come from anywhere in an image, odd; each costs as many times more as there are
+        pixels.
     images : int
         Training images of the local denoisers, at most as many as there are.
     n : int
@@ -81,6 +84,7 @@ class Settings:
     data: IdxFolder = None
     tau: Annotated[tuple[float, ...], Parameter(negative=())] = (0.01, 0.09, 0.25, 0.5, 1.0)
     side: Numbers = (3, 7, 15)
+    equivariant: Numbers = ()
     images: int = 2000
     n: N = 100
     hidden: int = 300
@@ -145,7 +149,7 @@ class Result(Kept):
     everywhere : float
         Radius of a map that is the same for all pairs of pixels.
     beside : dict of Beside
-        By name: ``wiener``, ``patch 3`` and so on, ``empirical``.
+        By name: ``wiener``, ``empirical``, ``patch 3``, ``equivariant 3`` and so on.
     reordered_radius : Measured
         Of networks trained on reordered pixels, as their pixels stand.
     put_back_radius, put_back_correlation : Measured
@@ -193,21 +197,21 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     prepare(settings.out)
     begun = time.monotonic()
     bench, x = _bench(settings)
-    sides, trainings = (WIENER, EMPIRICAL, *settings.side), 2 * settings.seeds
+    denoisers, trainings = _denoisers(settings), 2 * settings.seeds
     seconds = (1.0, 1.0)
     if on_cost is not None:
         each = training.seconds_of_training(bench, x) * -(-trainings // processes(settings.workers, trainings))
-        of_exact = [training.seconds_of_exact(bench, x, side) for side in sides]
-        seconds = (max(sum(of_exact) / processes(settings.workers, len(sides)), max(of_exact)), each)
-        work = f"{trainings} trainings at {len(bench.times)} times, and {len(sides)} exact denoisers"
-        on_cost(Cost(sum(seconds), work, "fewer --seeds, --tau, --passes, --images or --side"))
+        of_exact = [training.seconds_of_exact(bench, x, one) for one in denoisers]
+        seconds = (max(sum(of_exact) / processes(settings.workers, len(denoisers)), max(of_exact)), each)
+        work = f"{trainings} trainings at {len(bench.times)} times, and {len(denoisers)} exact denoisers"
+        on_cost(Cost(sum(seconds), work, "fewer --seeds, --tau, --passes, --images, --side or --equivariant"))
     variances = x.var(axis=0)
     del x
     first, second = stages(on_progress, seconds)
-    references = LOCAL.map(training.exact, [(bench, side) for side in sides], settings.workers, first)
+    references = LOCAL.map(training.seen_by, [(bench, one) for one in denoisers], settings.workers, first)
     calls = [(bench, replicate, reordered) for replicate in range(settings.seeds) for reordered in (False, True)]
     networks = LOCAL.map(training.trained, calls, settings.workers, second)
-    named = {_name(side): seen for side, seen in zip(sides, references, strict=True)}
+    named = {one.name: seen for one, seen in zip(denoisers, references, strict=True)}
     result = _summed_up(settings, bench, named, (networks[::2], networks[1::2]), (int(np.argmax(variances)), begun))
     return result if settings.out is None else keep(settings.out, result, figures(result))
 
@@ -240,9 +244,10 @@ def _bench(settings: Settings) -> tuple[Bench, Floats]:
     require(isinstance(data, ImageDataset), f"{shown(settings.preset)} has no images, and only images have places")
     assert isinstance(data, ImageDataset)  # noqa: S101  for the types
     shape, m = data.images[0].shape, len(data.train)
-    for side in settings.side:
-        patch_side(side, shape)
-    require(len({*settings.side}) == len(settings.side), f"side = {settings.side}: wanted different ones")
+    for name, sides in (("side", settings.side), ("equivariant", settings.equivariant)):
+        for side in sides:
+            patch_side(side, shape)
+        require(len({*sides}) == len(sides), f"{name} = {sides}: wanted different ones")
     require(settings.batch <= m, f"batch = {settings.batch}: there are {m} training images")
     require(len(data.held_out) >= 2, f"{len(data.held_out)} held-out images: wanted at least 2")
     require(np.ptp(data.train, axis=0).any(), "all images are the same: there is nothing to learn")
@@ -253,7 +258,7 @@ def _bench(settings: Settings) -> tuple[Bench, Floats]:
     times = tuple(sorted({schedule.time_at_ou(tau) for tau in settings.tau}))
     require(times, "no tau: wanted at least one OU time")
     dim = data.dim
-    count = 2 * settings.seeds + len(settings.side) + 2
+    count = 2 * settings.seeds + len(_denoisers(settings))
     check_memory(
         4 * len(times) * count * dim * dim + 4 * 4 * 2 * dim * settings.hidden + 3 * 8 * m * dim,
         f"{count} sets of maps of {dim} x {dim} and networks of {shown(settings.hidden)} hidden units",
@@ -272,8 +277,9 @@ def _bench(settings: Settings) -> tuple[Bench, Floats]:
     return bench, data.train - data.train.mean(axis=0)
 
 
-def _name(side: int) -> str:
-    return {WIENER: "wiener", EMPIRICAL: "empirical"}.get(side, f"patch {side}")
+def _denoisers(settings: Settings) -> list[Exact]:
+    patches = [Exact("patch", side) for side in settings.side]
+    return [Exact("wiener"), Exact("empirical"), *patches, *(Exact("equivariant", k) for k in settings.equivariant)]
 
 
 def _summed_up(

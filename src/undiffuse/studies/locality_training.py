@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from undiffuse.support.costs import seconds_of
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.support.threads import one_thread, one_torch_thread
 
-WIENER, EMPIRICAL = -1, 0  # in the place of the side of patches
 _NOTHING = 1e-9  # sensitivities that may be rounding: a denoiser that is sure of one image looks at nothing
 _FEW = 8  # states on which the cost of exact denoisers is measured
 
@@ -78,6 +77,26 @@ class Bench:
         return np.asarray(self.config.forward().jump(x0, t, xi))
 
 
+class Exact(NamedTuple):
+    """An exact denoiser of the images.
+
+    Attributes
+    ----------
+    kind : {"patch", "equivariant", "empirical", "wiener"}
+        Equivariant patches may come from anywhere in an image.
+    side : int
+        Of its patches; 0 for one that sees whole images.
+    """
+
+    kind: Literal["patch", "equivariant", "empirical", "wiener"]
+    side: int = 0
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return f"{self.kind} {self.side}" if self.side else self.kind
+
+
 class Seen(NamedTuple):
     """What a denoiser looks at and gives.
 
@@ -113,11 +132,11 @@ def trained(bench: Bench, replicate: int, reordered: bool) -> Seen:
         return _seen(maps, outputs)
 
 
-def exact(bench: Bench, side: int) -> Seen:
-    """What the exact denoiser sees whose patches have this side; or the empirical one, or the Wiener filter."""
+def seen_by(bench: Bench, exact: Exact) -> Seen:
+    """What an exact denoiser sees."""
     with one_thread():
         x, held_out = bench.samples()
-        denoiser, maps, outputs = _denoiser(bench, x, side), [], []
+        denoiser, maps, outputs = _denoiser(bench, x, exact), [], []
         for t in bench.times:
             x_t = bench.states(held_out, t)
             maps.append(denoiser.x0_jacobian(x_t, t))
@@ -138,22 +157,24 @@ def seconds_of_training(bench: Bench, x: Floats) -> float:
         return seconds_of_step(bench.architecture(), bench.batch, x) * steps * len(bench.times)
 
 
-def seconds_of_exact(bench: Bench, x: Floats, side: int) -> float:
-    """Seconds of :func:`exact`, from a few states at one time; more than it takes where there are many."""
+def seconds_of_exact(bench: Bench, x: Floats, exact: Exact) -> float:
+    """Seconds of :func:`seen_by`, from a few states at one time; more than it takes where there are many."""
     with one_thread():
-        denoiser, t, few = _denoiser(bench, x, side), bench.times[-1], min(_FEW, bench.n)
+        few = min(1 if exact.kind == "equivariant" else _FEW, bench.n)
+        denoiser, t = _denoiser(bench, x, exact), bench.times[-1]
         x_t = bench.states(x[:few], t)
         one = seconds_of(lambda: (denoiser.x0_jacobian(x_t, t), denoiser.x0_hat(x_t, t)))
-        return one * len(bench.times) * (1.0 if side == WIENER else bench.n / few)
+        return one * len(bench.times) * (1.0 if exact.kind == "wiener" else bench.n / few)
 
 
-def _denoiser(bench: Bench, x: Floats, side: int) -> Denoiser:
+def _denoiser(bench: Bench, x: Floats, exact: Exact) -> Denoiser:
     forward = bench.config.forward()
-    if side == WIENER:
+    if exact.kind == "wiener":
         return GaussianDenoiser.from_data(forward, x)
-    if side == EMPIRICAL:
+    if exact.kind == "empirical":
         return EmpiricalDenoiser(forward, x[: bench.images])
-    return PatchDenoiser(forward, x[: bench.images], side, shape=bench.shape)
+    anywhere = exact.kind == "equivariant"
+    return PatchDenoiser(forward, x[: bench.images], exact.side, shape=bench.shape, equivariant=anywhere)
 
 
 def _seen(maps: list[Floats], outputs: list[Floats]) -> Seen:

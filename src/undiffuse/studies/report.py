@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from undiffuse.runs.differences import from_preset
 from undiffuse.studies import train
 from undiffuse.studies.open_run import OpenRun
 
@@ -39,6 +40,7 @@ def write(opened: OpenRun, captions: Mapping[str, str], player: str | None = Non
         "report",
         captioned(opened.path / "figures", captions),
         config=opened.config,
+        changed_settings=from_preset(opened.config),
         toml=opened.config.to_toml(),
         player=player,
         training=train.summary(opened),
@@ -53,7 +55,7 @@ def write(opened: OpenRun, captions: Mapping[str, str], player: str | None = Non
 def captioned(folder: Path, captions: Mapping[str, str]) -> list[dict[str, str]]:
     """Read the figures of a folder that have a caption, in the captions' order."""
     return [
-        {"caption": caption, "image": base64.b64encode((folder / f"{name}.png").read_bytes()).decode()}
+        {"name": name, "caption": caption, "image": base64.b64encode((folder / f"{name}.png").read_bytes()).decode()}
         for name, caption in captions.items()
         if (folder / f"{name}.png").is_file()
     ]

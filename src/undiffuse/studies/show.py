@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from cyclopts import Parameter
@@ -22,6 +22,9 @@ from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, require
 from undiffuse.support.files import check_output, trouble
 from undiffuse.support.progress import OnProgress, silent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Arrays that reconstruct and inpaint write, in the order in which they are looked at.
 _PICTURES = ("original", "diffused", "reconstructed", "inpainted")
@@ -120,8 +123,15 @@ def run(settings: Settings, on_progress: OnProgress = silent) -> Result:
     if settings.out is not None:
         from undiffuse import figures as drawing
 
-        drawing.save(drawing.side_by_side(result.views), settings.out)
+        drawing.save(figures(result)["picture"], settings.out)
     return result
+
+
+def figures(result: Result) -> dict[str, Figure]:
+    """The panels side by side; this is what a notebook shows."""
+    from undiffuse import figures as drawing  # the terminal needs no matplotlib
+
+    return {"picture": drawing.side_by_side(result.views)}
 
 
 # -- a run ------------------------------------------------------------------------------------------------------------

@@ -15,29 +15,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import numpy as np
 from cyclopts import Parameter
 
 from undiffuse import datasets
 from undiffuse import figures as drawing
 from undiffuse.datasets import Dataset, can_be_classified
+from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.objective import xi_errors
 from undiffuse.diffusion.reverse import sample
 from undiffuse.metrics import Evaluation, measure_names
-from undiffuse.recipes.vary import mean_passes, with_hidden, with_points, with_share_of_passes, with_times
+from undiffuse.recipes.vary import evenly, mean_passes, with_hidden, with_points, with_share_of_passes, with_times
 from undiffuse.runs import config as configuration
 from undiffuse.runs.config import Config
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.options import Changes, IdxFolder, Numbers, PresetName, all_changes
-from undiffuse.studies.simplicity_points import Knee, Point, knee
-from undiffuse.support.arrays import Floats
+from undiffuse.studies.simplicity_points import Found, Knee, Point, knee
 from undiffuse.support.backend import LOCAL, processes
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import one_of, require
 from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
-from undiffuse.support.stats import mean_and_stderr
 from undiffuse.training import Execution, train_bank
 from undiffuse.training.cost import pass_costs, training_seconds
 
@@ -48,8 +46,10 @@ if TYPE_CHECKING:
 
 COLUMNS = ("hidden", "T", "passes", "n")
 _CENTRE_T = 40  # of the recipe that is varied, where the preset has more
+_NARROW = 4  # variables of data whose banks are trained in seconds
+_FEWER_T, _FEWER_HIDDEN, _FEWER_PASSES = 20, 512, 5  # of the recipe that is varied, at most, for wider data
 _SHARES = {"hidden": (1 / 64, 1 / 16, 1 / 4, 1.0), "T": (1 / 4, 1 / 2, 1.0, 2.0), "n": (1 / 100, 1 / 30, 1 / 10, 1.0)}
-_HELD_OUT = 1_000  # points on which xi-errors are taken
+_HELD_OUT, _FEWER_HELD_OUT = 1_000, 200  # points on which xi-errors are taken, and for wider data
 _MOST_SEEDS, _MOST_VALUES = 1_000, 100
 
 
@@ -61,9 +61,11 @@ class Settings:
     Attributes
     ----------
     preset : str
-        Name of a preset or a TOML file. Every setting but the one that varies has the preset's value.
+        Name of a preset or a TOML file. Every setting but the one that varies has its value; for data of more than four
+        variables by default at most 20 times, 512 hidden units and 5 passes, all times alike, each by itself, and
+        without blends and posterior means.
     hidden : tuple of int
-        Hidden units; 1/64 to all of the preset's by default.
+        Hidden units; 1/64 to all of the recipe's by default.
     times : tuple of int
         Numbers of diffusion times T at the same total noise; 1/4 to twice the recipe's by default.
     shares : tuple of float
@@ -71,9 +73,11 @@ class Settings:
     n : tuple of int
         Training points, trained on for as many steps; 1/100 to all of the preset's by default.
     only : tuple of str
-        Settings to vary: hidden, T, passes, n; all of them by default.
+        Settings to vary: hidden, T, passes, n; by default all of them, for data of more than four variables hidden
+        and those whose values are given.
     centre : int, optional
-        T of the recipe that is varied, at the preset's total noise; 40 by default where the preset may be cut.
+        T of the recipe that is varied, at the preset's total noise and with its hidden units and passes; the preset's
+        own T keeps all of it. By default 40 where the preset may be cut.
     metric : str, optional
         Measure of samples, such as w2; by default frechet_distance of images and w2 of other data.
     seeds : int
@@ -158,13 +162,12 @@ class _Bank(NamedTuple):
     n: int
 
 
-class _Found(NamedTuple):
-    """What one training gave: errors of bank, Gaussian and exact denoiser, and the samples' distance over its floor."""
+class _Bench(NamedTuple):
+    """What all trainings share: settings, the measure's name, and files of the classifiers of images."""
 
-    xi_error: float
-    gaussian: float
-    exact: float
-    distance: float
+    settings: Settings
+    metric: str
+    judge: Mapping[str, bytes] | None
 
 
 def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | None = None) -> Result:
@@ -177,22 +180,25 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     """
     prepare(settings.out)
     begun = time.monotonic()
-    config = _centre(settings)
-    data = datasets.load(config)
+    preset = _preset(settings)
+    data = datasets.load(preset)
+    config = _centre(settings, preset, data.dim)
     metric = _metric(settings, data)
-    grid = _grid(settings, config, len(data.train))
+    grid = _grid(settings, config, data)
     banks = [bank for column in grid.values() for bank in column.values()]
     # The recipe itself stands in every column and is trained once; configurations have no hash, their text has.
     distinct = {_key(bank): bank for bank in banks}
     _check_sizes(settings, data, distinct.values())
+    judge = _judge(data)
     if on_cost is not None:
-        on_cost(_cost(settings, distinct.values(), data))
+        on_cost(_cost(settings, distinct.values(), data, judge))
     keys = [(key, k) for key in distinct for k in range(settings.seeds)]
-    calls = [(settings, distinct[key], metric, k) for key, k in keys]
+    bench = _Bench(settings, metric, None if judge is None else judge.to_files())
+    calls = [(bench, distinct[key], k) for key, k in keys]
     found = dict(zip(keys, LOCAL.map(_measured, calls, settings.workers, on_progress), strict=True))
     columns = {
         name: tuple(
-            _point(value, [found[_key(bank), k] for k in range(settings.seeds)]) for value, bank in column.items()
+            Point.of(value, [found[_key(bank), k] for k in range(settings.seeds)]) for value, bank in column.items()
         )
         for name, column in grid.items()
     }
@@ -223,8 +229,8 @@ def figures(result: Result) -> dict[str, Figure]:
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _centre(settings: Settings) -> Config:
-    """Check numbers, and return the recipe that is varied."""
+def _preset(settings: Settings) -> Config:
+    """Check numbers, and read the preset."""
     config = configuration.load(settings.preset, all_changes(settings.changes, settings.data), settings.seed)
     require(2 <= settings.seeds <= _MOST_SEEDS, f"seeds = {settings.seeds}: wanted 2 to {_MOST_SEEDS}, for errors")
     require(settings.samples >= 2, f"samples = {settings.samples}: wanted at least 2")
@@ -232,11 +238,30 @@ def _centre(settings: Settings) -> Config:
     for name in settings.only:
         one_of("setting to vary", name, COLUMNS)
     require(len(set(settings.only)) == len(settings.only), "--only: a setting comes twice")
+    return config
+
+
+def _is_small(settings: Settings, dim: int) -> bool:
+    """Whether the recipe that is varied is cut in all that makes trainings long."""
+    return settings.centre is None and dim > _NARROW
+
+
+def _centre(settings: Settings, config: Config, dim: int) -> Config:
+    """Return the recipe that is varied."""
+    T, cosine = config.diffusion.T, config.diffusion.schedule == "cosine"
     if settings.centre is not None:
-        return with_times(config, settings.centre)
+        return config if settings.centre == T else with_times(evenly(config), settings.centre)
+    if _is_small(settings, dim):
+        config = evenly(config)
+        # Posterior means over the training set take longer than the networks.
+        plain = config.training.model_copy(update={"targets": "sample", "blends": 0.0})
+        config = config.model_copy(update={"training": plain})
+        config = with_hidden(config, min(_FEWER_HIDDEN, config.network.hidden))
+        config = with_share_of_passes(config, min(1.0, _FEWER_PASSES / config.training.epochs))
+        return config if cosine else with_times(config, min(_FEWER_T, T))
     # A recipe whose times have settings of their own, or without betas to scale, stays as it is.
-    fixed = config.times or config.training.sweep_from is not None or config.diffusion.schedule == "cosine"
-    return config if fixed else with_times(config, min(_CENTRE_T, config.diffusion.T))
+    fixed = config.times or config.training.sweep_from is not None or cosine
+    return config if fixed else with_times(config, min(_CENTRE_T, T))
 
 
 def _metric(settings: Settings, data: Dataset) -> str:
@@ -244,8 +269,9 @@ def _metric(settings: Settings, data: Dataset) -> str:
     return one_of("metric", settings.metric or usual, measure_names(data))
 
 
-def _grid(settings: Settings, config: Config, n: int) -> dict[str, dict[float, _Bank]]:
+def _grid(settings: Settings, config: Config, data: Dataset) -> dict[str, dict[float, _Bank]]:
     """What is trained, by setting and value, in increasing order."""
+    n = len(data.train)
     makers: dict[str, Callable[[float], _Bank]] = {
         "hidden": lambda value: _Bank(with_hidden(config, int(value)), n),
         "T": lambda value: _Bank(with_times(config, int(value)), n),
@@ -256,8 +282,10 @@ def _grid(settings: Settings, config: Config, n: int) -> dict[str, dict[float, _
     given: dict[str, Sequence[float]] = {
         "hidden": settings.hidden, "T": settings.times, "passes": settings.shares, "n": settings.n,
     }  # fmt: skip
+    asked = {"hidden", *(name for name in ("T", "n") if given[name])}
+    asked |= {"passes"} if settings.shares != Settings.shares else set()
     grid = {}
-    for name in settings.only or COLUMNS:
+    for name in settings.only or [name for name in COLUMNS if name in asked or not _is_small(settings, data.dim)]:
         values = given[name] or sorted({max(2, round(share * wholes[name])) for share in _SHARES[name]})
         require(len(set(values)) == len(values), f"{name}: a value comes twice")
         require(2 <= len(values) <= _MOST_VALUES, f"{name}: wanted 2 to {_MOST_VALUES} values, there are {len(values)}")
@@ -280,14 +308,28 @@ def _check_sizes(settings: Settings, data: Dataset, banks: Collection[_Bank]) ->
         check_memory(4 * d.T * (2 * data.dim + 1) * hidden, f"keeping a bank of {hidden} hidden units at {d.T} times")
 
 
-def _cost(settings: Settings, banks: Collection[_Bank], data: Dataset) -> Cost:
-    """What the trainings will take, from a few passes of each, and the measures of the samples."""
+def _shown(data: Dataset, n: int) -> Dataset:
+    """What a training sees: the first n points, and one held out, since errors after each pass are not looked at."""
+    return Dataset(data.train[:n], data.held_out[:1])
+
+
+def _cost(settings: Settings, banks: Collection[_Bank], data: Dataset, judge: Classifiers | None) -> Cost:
+    """What the trainings will take, from a few passes of each, and the measures of the samples.
+
+    Parameters
+    ----------
+    settings : Settings
+    banks : collection of _Bank
+    data : Dataset
+    judge : Classifiers or None
+    """
     each = []
     for bank in banks:
-        part = Dataset(data.train[: bank.n], data.held_out)
+        part = _shown(data, bank.n)
         device, _ = Execution("cpu").resolve(bank.config, part.dim)
         each.append(training_seconds(bank.config, pass_costs(bank.config, part, device), 1))
-    measuring = Evaluation(data, settings.replicates, settings.seed, _judge(data)).seconds(_size(settings, data))
+    beside = {"gaussian": data.train}
+    measuring = Evaluation(data, settings.replicates, settings.seed, judge, beside).seconds(_size(settings, data))
     several = processes(settings.workers, settings.seeds * len(each))
     seconds = settings.seeds * (sum(each) + measuring * len(each)) / several
     what = f"{settings.seeds} trainings of {len(each)} banks on {several} workers, and their samples' distances"
@@ -299,35 +341,47 @@ def _size(settings: Settings, data: Dataset) -> int:
     return settings.samples if largest is None else min(settings.samples, largest)
 
 
-def _measured(settings: Settings, bank: _Bank, metric: str, k: int) -> _Found:
+def _measured(bench: _Bench, bank: _Bank, k: int) -> Found:
     """Train one bank from the k-th seed, and measure it; called on a worker."""
+    settings = bench.settings
     seed = settings.seed + k
     config = bank.config.model_copy(update={"seed": seed})
     data = datasets.load(config)
-    train = data.train[: bank.n]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # errors above linear theory's are what this is about
-        trained, _ = train_bank(config, Dataset(train, data.held_out), Execution("cpu", workers=1))
-    law = data.law(trained.forward)
-    gaussian = GaussianDenoiser.from_data(trained.forward, train)
-    exact = EmpiricalDenoiser(trained.forward, train) if law is None else law
-    times, x0 = trained.forward.schedule.times.tolist(), data.held_out[:_HELD_OUT]
-    of_bank, of_gaussian, of_exact = (float(xi_errors(d, x0, times, seed).mean()) for d in (trained, gaussian, exact))
-    samples = sample(trained, _size(settings, data) * settings.replicates, seed=seed)
-    found = Evaluation(
-        data, settings.replicates, seed, _judge_of(bank.config.model_dump_json(include={"data", "seed"}))
-    ).of(samples)[metric]
-    ratio = found.ratio if found.ratio is not None else float("nan")
-    return _Found(of_bank, of_gaussian, of_exact, ratio)
+        trained, _ = train_bank(config, _shown(data, bank.n), Execution("cpu", workers=1))
+    gaussian = GaussianDenoiser.from_data(trained.forward, data.train[: bank.n])
+    of_bank = _xi_error(trained, data, seed)
+    of_gaussian, of_exact = _exact_errors(config.model_dump_json(include={"seed", "data", "diffusion"}), bank.n)
+    count = _size(settings, data) * settings.replicates
+    samples, linear = (sample(denoiser, count, seed=seed) for denoiser in (trained, gaussian))
+    judge = _judge_of(bench.judge)
+    found = Evaluation(data, settings.replicates, seed, judge, {"gaussian": linear}).of(samples)[bench.metric]
+    floor = found.floor if found.ratio is not None else float("nan")
+    return Found(of_bank, of_gaussian, of_exact, found.value / floor, found.baselines["gaussian"] / floor)
 
 
-@lru_cache(maxsize=1)
-def _judge_of(text: str) -> Classifiers | None:
-    """Classifiers of a configuration's images, trained once on a worker; None for other data."""
-    return _judge(datasets.load(configuration.validate(json.loads(text), "data")))
+def _xi_error(denoiser: Denoiser, data: Dataset, seed: int) -> float:
+    """Mean over all times of the held-out error, on the same noised points for every denoiser."""
+    x0 = data.held_out[: _HELD_OUT if data.dim <= _NARROW else _FEWER_HELD_OUT]
+    return float(xi_errors(denoiser, x0, denoiser.forward.schedule.times.tolist(), seed).mean())
+
+
+@lru_cache(maxsize=100)
+def _exact_errors(text: str, n: int) -> tuple[float, float]:
+    """Errors of the Gaussian and the exact denoiser, once on a worker for all banks of the same points and times.
+
+    ``text`` is the part of their configuration that they depend on.
+    """
+    config = configuration.validate(json.loads(text), "data")
+    data, forward = datasets.load(config), config.forward()
+    train, law = data.train[:n], data.law(forward)
+    exact = EmpiricalDenoiser(forward, train) if law is None else law
+    return _xi_error(GaussianDenoiser.from_data(forward, train), data, config.seed), _xi_error(exact, data, config.seed)
 
 
 def _judge(data: Dataset) -> Classifiers | None:
+    """Classifiers of images, trained once; None for other data."""
     if not can_be_classified(data):
         return None
     from undiffuse.metrics.classifiers import Classifiers
@@ -335,7 +389,10 @@ def _judge(data: Dataset) -> Classifiers | None:
     return Classifiers.train(*data.images)
 
 
-def _point(value: float, found: Sequence[_Found]) -> Point:
-    columns: list[Floats] = list(np.array(found).T)
-    (xi, xi_e), (g, g_e), (e, e_e), (d, d_e) = (mean_and_stderr(column) for column in columns)
-    return Point(value, xi, xi_e, g, g_e, e, e_e, d, d_e, tuple(columns[0].tolist()), tuple(columns[3].tolist()))
+def _judge_of(files: Mapping[str, bytes] | None) -> Classifiers | None:
+    """The same on a worker, from their files."""
+    if files is None:
+        return None
+    from undiffuse.metrics.classifiers import Classifiers
+
+    return Classifiers.from_files(files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,16 @@ from undiffuse.support.results import Result
 from undiffuse.support.stats import mean_and_stderr
 
 _WITHIN = 2.0  # standard errors of a difference from the best that a knee may have
+
+
+class Found(NamedTuple):
+    """What one training gave: errors of bank, Gaussian and exact denoiser; distances of samples over their floor."""
+
+    xi_error: float
+    gaussian: float
+    exact: float
+    distance: float
+    gaussian_distance: float
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,8 @@ class Point(Result):
         The same of the denoiser named in :attr:`undiffuse.studies.simplicity.Result.exact`, on the same noised points.
     distance, distance_stderr : float
         Measure of samples over its floor, that of real data.
+    gaussian_distance, gaussian_distance_stderr : float
+        The same measure of what the Gaussian denoiser generates by as many steps.
     xi_errors, distances : tuple of float
         Of each seed.
     """
@@ -42,8 +55,19 @@ class Point(Result):
     exact_stderr: float
     distance: float
     distance_stderr: float
+    gaussian_distance: float
+    gaussian_distance_stderr: float
     xi_errors: tuple[float, ...]
     distances: tuple[float, ...]
+
+    @staticmethod
+    def of(value: float, found: Sequence[Found]) -> Point:
+        """Means and errors over trainings, two or more."""
+        means: dict[str, float] = {}
+        for name in Found._fields:
+            means[name], means[f"{name}_stderr"] = mean_and_stderr([getattr(one, name) for one in found])
+        each = tuple(one.xi_error for one in found), tuple(one.distance for one in found)
+        return Point(value, **means, xi_errors=each[0], distances=each[1])
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ class Purpose(Enum):
     LOCALITY_SEED = (82, "replicate", "reordered")
     LOCALITY_PROBES = (83, "t")
     LOCALITY_ORDER = (84,)
+    LOOKS = (85, "t")
     TWO_CLUSTERS = (80, "n", "noises", "replicate")
     TWO_CLUSTER_STARTS = (81, "n", "noises", "replicate")
     CLOCK_SEED = (88, "n", "replicate")

@@ -199,7 +199,7 @@ class BlockTrainer:
         weights = [loss_weight(self._training, self._parametrisation, t) for t in group.times]
         test = examples.of_held_out()
         # The error against posterior means is no xi-error, which is then measured on training samples separately.
-        seen = examples.of_training() if self._training.targets == "posterior" else None
+        seen = None if self._training.targets == "sample" else examples.of_training()
         warm = self._is_warm(group.times)
         passes = _passes(self._training, warm)
         warm_rate = self._training.warm_learning_rate if warm else None

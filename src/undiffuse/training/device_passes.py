@@ -88,7 +88,7 @@ class DevicePasses:
     ) -> None:
         self._parametrisation, self._training = parametrisation, training
         self._train, self._held_out, self._seed, self._times = train, held_out, seed, times
-        self._posterior = training.targets == "posterior"
+        self._averaged = training.targets != "sample"
         forward = parametrisation.forward
         self._signal = self._column([forward.signal(t) for t in times])
         self._noise = self._column([forward.noise(t) for t in times])
@@ -116,7 +116,7 @@ class DevicePasses:
             u, v = ((BRIGHTEST.item() * rows.uniform(draw, n)[..., None]).to(xi.dtype) for draw in (3, 4))
             own, other = torch.where(which, u, torch.ones_like(u)), torch.where(which, v, torch.zeros_like(v))
             blends = Blends(which, own, other, rows.below(5, n, n))
-        if self._posterior or blends is not None:
+        if self._averaged or blends is not None:
             points = rows.order(6, n)[:, : self._points]
         return Draws(order, xi, blends, points)
 
@@ -132,10 +132,10 @@ class DevicePasses:
             x0 = draws.blends.own * x0 + draws.blends.other * self._train[draws.blends.others]
         x_t = self._signal * x0 + self._noise * xi
         if draws.points is not None:
-            mean = self._posterior_mean(x_t, self._train[draws.points])
+            mean = self._posterior_means(x_t, self._train[draws.points], x0, self._added(draws))
             implied = (x_t - self._signal * mean) / self._noise
             # A blend is not a sample of the data, so the noise that was added to it is never its target.
-            if self._posterior or draws.blends is None:
+            if self._averaged or draws.blends is None:
                 x0, xi = mean, implied
             else:
                 x0, xi = (torch.where(draws.blends.which, answer, own) for answer, own in ((mean, x0), (implied, xi)))
@@ -160,17 +160,36 @@ class DevicePasses:
         kind = self._parametrisation.kind
         return (x0 if kind == "x0" else xi if kind == "xi" else a * x0 + b * xi).expand_as(x_t)
 
-    def _posterior_mean(self, x_t: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """``E[x_0 | x_t]`` when ``x_0`` is one of ``points`` ``(times, k, width)``, all equally likely."""
-        scaled = points * (self._signal / self._noise**2)
-        offset = (points**2).sum(dim=2)[:, None] * (self._signal**2 / (2 * self._noise**2))
-        out = torch.empty_like(x_t)
-        step = max(1, _AT_ONCE // (len(points) * points.shape[1]))
+    def _added(self, draws: Draws) -> torch.Tensor | None:
+        """Where the sample behind ``x_t`` is one more of the points, ``(times, n, 1)``; None where it never is."""
+        if draws.points is None or self._training.targets != "stable":
+            return None
+        missing = torch.ones_like(draws.order, dtype=torch.bool).scatter_(1, draws.points, False)
+        added = missing.gather(1, draws.order)[..., None]
+        return added if draws.blends is None else added & ~draws.blends.which
+
+    def _posterior_means(
+        self, x_t: torch.Tensor, points: torch.Tensor, own: torch.Tensor, added: torch.Tensor | None
+    ) -> torch.Tensor:
+        """``E[x_0 | x_t]`` when ``x_0`` is one of ``points`` ``(times, k, width)``, all equally likely.
+
+        Where ``added`` is given and True, ``(times, n, 1)``, the row's ``own`` is one of the points too.
+        """
+        slope, curve = self._signal / self._noise**2, self._signal**2 / (2 * self._noise**2)
+        scaled, offset = points * slope, (points**2).sum(dim=2)[:, None] * curve
+        out, k = torch.empty_like(x_t), points.shape[1]
+        step = max(1, _AT_ONCE // (len(points) * k))
         for start in range(0, x_t.shape[1], step):
             rows = slice(start, start + step)
+            exponents = torch.baddbmm(offset, x_t[:, rows], scaled.mT, beta=-1)
+            if added is not None:
+                mine = (own[:, rows] * (slope * x_t[:, rows] - curve * own[:, rows])).sum(dim=2, keepdim=True)
+                exponents = torch.cat([exponents, torch.where(added[:, rows], mine, -torch.inf)], dim=2)
             # The largest exponent of a row is taken off before exponentials are, so nothing overflows.
-            weights = torch.softmax(torch.baddbmm(offset, x_t[:, rows], scaled.mT, beta=-1), dim=2)
-            out[:, rows] = torch.bmm(weights, points)
+            weights = torch.softmax(exponents, dim=2)
+            torch.bmm(weights[..., :k], points, out=out[:, rows])
+            if added is not None:
+                out[:, rows] += weights[..., k:] * own[:, rows]
         return out
 
     def _rows(self, purpose: Purpose, *rest: int) -> Rows:

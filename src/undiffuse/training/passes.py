@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.objective import bound_weight
@@ -47,7 +48,7 @@ class Examples:
         self._forward: ForwardProcess = parametrisation.forward
         self._train, self._held_out = train, held_out
         self._seed, self.t = seed, t
-        self._posterior, self._blends = training.targets == "posterior", training.blends
+        self._targets, self._blends = training.targets, training.blends
         self._points = max(1, int(training.posterior_share * len(train)))
 
     def of_pass(self, number: int) -> tuple[Float32, Float32]:
@@ -55,7 +56,7 @@ class Examples:
         rng = stream(self._seed, Purpose.PASS, self.t, number)
         order = rng.permutation(len(self._train))
         x0 = np.take(self._train, order, axis=0)
-        if not self._posterior and not self._blends:
+        if self._targets == "sample" and not self._blends:
             return self._pair(x0, rng)
         blended = rng.random(len(x0)) < self._blends
         shares = BRIGHTEST * rng.random((2, blended.sum(), 1), dtype=np.float32)
@@ -63,8 +64,12 @@ class Examples:
         x0[blended] = shares[0] * x0[blended] + shares[1] * others
         xi, x_t = self._diffused(x0, rng)
         # A blend is not a sample of the data, so the noise that was added to it is never its target.
-        answered = np.ones(len(x0), bool) if self._posterior else blended
-        x0[answered] = self._posterior_mean(x_t[answered], self._train[rng.permutation(len(x0))[: self._points]])
+        answered = blended if self._targets == "sample" else np.ones(len(x0), bool)
+        chosen = rng.permutation(len(x0))[: self._points]
+        added = np.zeros(len(x0), bool)
+        if self._targets == "stable":
+            added = ~blended & ~np.isin(order, chosen)
+        x0[answered] = self._posterior_means(x_t[answered], self._train[chosen], x0[answered], added[answered])
         signal, noise = np.float32(self._forward.signal(self.t)), np.float32(self._forward.noise(self.t))
         xi[answered] = (x_t[answered] - signal * x0[answered]) / noise
         return x_t, self._target(x0, xi, x_t)
@@ -97,18 +102,31 @@ class Examples:
         x_t += np.float32(self._forward.noise(self.t)) * xi
         return xi, x_t
 
-    def _posterior_mean(self, x_t: Float32, points: Float32) -> Float32:
-        """``E[x_0 | x_t]`` when ``x_0`` is one of ``points``, all equally likely, in float32."""
+    def _posterior_means(self, x_t: Float32, points: Float32, own: Float32, added: NDArray[np.bool_]) -> Float32:
+        """``E[x_0 | x_t]`` when ``x_0`` is one of ``points``, all equally likely, in float32.
+
+        Where ``added`` is True, the row's ``own`` is one of the points too.
+        """
         signal, variance = self._forward.signal(self.t), self._forward.noise(self.t) ** 2
-        scaled = np.ascontiguousarray(points.T) * np.float32(signal / variance)
-        offset = np.sum(points**2, axis=1) * np.float32(signal**2 / (2 * variance))
+        slope, curve = np.float32(signal / variance), np.float32(signal**2 / (2 * variance))
+        scaled = np.ascontiguousarray(points.T) * slope
+        offset = np.sum(points**2, axis=1) * curve
         out = np.empty_like(x_t)
         for start in range(0, len(x_t), 512):
             rows = slice(start, start + 512)
             weights = x_t[rows] @ scaled
             weights -= offset
-            _, total = exp_rows(weights)
-            out[rows] = (weights @ points) / total[:, None]
+            top, total = exp_rows(weights)
+            sums: Float32 = weights @ points
+            if added[rows].any():
+                mine = own[rows]
+                exponent = np.einsum("ij,ij->i", mine, x_t[rows]) * slope - np.einsum("ij,ij->i", mine, mine) * curve
+                above = np.where(added[rows], exponent - top, -np.inf).astype(np.float32)
+                weight, shrunk = np.exp(np.minimum(above, 0)), np.exp(-np.maximum(above, 0))
+                sums *= shrunk[:, None]
+                sums += weight[:, None] * mine
+                total = shrunk * total + weight
+            out[rows] = sums / total[:, None]
         return out
 
 

@@ -28,7 +28,7 @@ def network_bytes(training: TrainingSection, architecture: Architecture, train: 
     N, M = architecture.width, architecture.hidden
     arrays = 7 + (training.average is not None)
     samples = 6 * train * N + 4 * held_out * N
-    if training.targets == "posterior" or training.blends:
+    if training.targets != "sample" or training.blends:
         samples += 2 * train * N + 2 * int(training.posterior_share * train) * N
     orders = 4 * 2 * train  # of 64 bits
     batch = min(training.batch, train)
