@@ -5,6 +5,7 @@
     python research/digit_recipes.py targets 300 400        noise against posterior means as targets
     python research/digit_recipes.py weights 2 20 200       simple against weighted loss, over five seeds
     python research/digit_recipes.py literal 100 400        Table 2's network after 20 of its 300 passes
+    python research/digit_recipes.py capacity 120 --data DIR     hidden units and passes, of all ten digits
 
 Prints, as each training ends, the held-out xi-error per dimension and the seconds of one core that it took; the
 Gaussian and the empirical reference stand beside them. With several seeds it prints means and their standard errors.
@@ -57,7 +58,7 @@ class Recipe(NamedTuple):
 
 
 class Trials:
-    """Trains recipes on the zeros and ones, each with every seed, and records the errors.
+    """Trains recipes on zeros and ones, or on all digits, each with every seed, and records the errors.
 
     The data are those of seed 0 whatever the seed of a training, so only weights, noise and order differ.
 
@@ -68,10 +69,12 @@ class Trials:
         Trainings of each recipe.
     passes_scale : float
         Factor on every number of passes.
+    folder : str, optional
+        IDX files of all digits, for the recipe of all ten in the place of that of zeros and ones.
     """
 
-    def __init__(self, record: Record, seeds: int, passes_scale: float) -> None:
-        base = ud.config.load(PRESET)
+    def __init__(self, record: Record, seeds: int, passes_scale: float, folder: str | None) -> None:
+        base = ud.config.load(*(("mnist-laptop", [f"data.folder={folder}"]) if folder else (PRESET, [])))
         self.record, self.seeds, self._scale = record, seeds, passes_scale
         self.data = ud.datasets.load(base)
         self.reference = ud.GaussianDenoiser.from_data(base.forward(), self.data.train)
@@ -237,7 +240,17 @@ def literal(trials: Trials, times: Sequence[int]) -> None:
         trials.train(Recipe("Table 2, 20 passes", THESIS, COLD | SLOW | changes), Block(t, t))
 
 
-COMPARISONS = {each.__name__: each for each in (network, neighbours, targets, weights, literal)}
+def capacity(trials: Trials, times: Sequence[int]) -> None:
+    """Hidden units and passes, 200 components, cold; with all ten digits 4 minutes a time."""
+    for t in times:
+        trials.note_references(t)
+        for hidden, passes in ((1024, 15), (1024, 30), (2048, 15), (2048, 30), (4096, 15)):
+            changes = COLD | {"epochs": passes}
+            recipe = Recipe(f"{hidden} hidden, {passes} passes", {"hidden": hidden, "components": 200}, changes)
+            trials.train(recipe, Block(t, t))
+
+
+COMPARISONS = {each.__name__: each for each in (network, neighbours, targets, weights, literal, capacity)}
 SEEDS = {"weights": 5}  # where one training would say nothing
 
 
@@ -251,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             command.set_defaults(times=())
         else:
             command.add_argument("times", nargs="+", type=count, metavar="t", help="diffusion times, of 1..1000")
+        command.add_argument("--data", metavar="DIR", help="all ten digits, from the IDX files of a folder")
         seeds = SEEDS.get(name, 1)
         command.add_argument("--seeds", type=count, default=seeds, help="trainings of each recipe (%(default)s)")
         command.add_argument(
@@ -260,7 +274,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     try:
         record = Record(parser, argv, options.json, options.overwrite)
-        COMPARISONS[options.comparison](Trials(record, options.seeds, options.passes_scale), options.times)
+        COMPARISONS[options.comparison](
+            Trials(record, options.seeds, options.passes_scale, options.data), options.times
+        )
     except UserError as error:
         parser.error(str(error))
 
