@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 import undiffuse as ud
 from timing import JsonFile, seconds
@@ -107,8 +108,12 @@ def drawn(curves: Sequence[Sequence[Point]]) -> Figure:
             if images[k] == kind:
                 _line(left, points, "held_out", COLOURS[k % len(COLOURS)])
                 _line(right, points, "distance", COLOURS[k % len(COLOURS)])
-        left.set(xscale="log", yscale="log", xlabel="training (s)", ylabel="held-out error, mean over times")
+        left.set(xscale="log", xlabel="training (s)", ylabel="held-out error, mean over times")
         right.set(xscale="log", yscale="log", xlabel="training (s)", ylabel=LABELS[kind])
+        for axis in (left.xaxis, right.xaxis, right.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
         right.legend()
     return figure
 
