@@ -19,12 +19,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 import undiffuse as ud
 from timing import JsonFile
 from undiffuse.datasets import Dataset
-from undiffuse.figures.style import MODEL, panels, save, styled
+from undiffuse.figures.style import MODEL, panels, save, styled, ticks_at_round_numbers
 from undiffuse.runs.config import Block, Config
 from undiffuse.support.errors import UserError
 from undiffuse.support.stats import straight_line
@@ -138,8 +137,7 @@ def drawn(found: Sequence[Growth]) -> Figure:
         axis.set(xscale="log", yscale="log", xlabel=TITLES[one.setting], ylabel="a pass of one network (ms)")
         axis.set_title(f"{one.kind}: power {one.exponent:.2f} ± {one.exponent_stderr:.2f}")
         axis.set_xticks(one.sizes[-1::-2], [f"{size:,}" for size in one.sizes[-1::-2]])
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter("{x:g}")
+        ticks_at_round_numbers(axis.yaxis)
         axis.minorticks_off()
     return figure
 

@@ -37,14 +37,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 import undiffuse as ud
 from peer_methods import MLP, AtOnce, Bank, Forest, Kernel, Mixture, Peer, Shared, UNet
 from quality import judges
 from timing import JsonFile
 from undiffuse.datasets import Dataset
-from undiffuse.figures.style import GREY, panels, save, styled
+from undiffuse.figures.style import GREY, panels, save, styled, ticks_at_round_numbers
 from undiffuse.metrics import Evaluation
 from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.support.errors import UserError
@@ -211,8 +210,7 @@ def drawn(looks: Sequence[Look], labels: dict[str, str]) -> Figure:
         axis.set(xscale="log", xlabel="training (s)", ylabel=label)
         if name in IMAGES:
             axis.set_yscale("log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.yaxis.set_major_formatter("{x:g}")
+            ticks_at_round_numbers(axis.yaxis)
             axis.minorticks_off()
         else:
             axis.axhline(1, color=GREY, lw=0.8)

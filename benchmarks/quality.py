@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 import undiffuse as ud
 from timing import JsonFile, seconds
 from undiffuse.datasets import Dataset, ImageDataset
-from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels, save, styled
+from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels, save, styled, ticks_at_round_numbers
 from undiffuse.metrics import Evaluation
 from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.recipes.vary import with_share_of_passes
@@ -111,9 +110,9 @@ def drawn(curves: Sequence[Sequence[Point]]) -> Figure:
         left.set(xscale="log", xlabel="training (s)", ylabel="held-out error, mean over times")
         right.set(xscale="log", yscale="log", xlabel="training (s)", ylabel=LABELS[kind])
         for axis in (left.xaxis, right.xaxis, right.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_locator(NullLocator())
+            ticks_at_round_numbers(axis)
+        for panel in (left, right):
+            panel.minorticks_off()
         right.legend()
     return figure
 

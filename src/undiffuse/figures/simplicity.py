@@ -7,9 +7,9 @@ from typing import Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import NullFormatter
 
-from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled, ticks_at_round_numbers
 
 _LABELS = {
     "hidden": "hidden units $M$",
@@ -75,8 +75,7 @@ def simplicity(columns: Mapping[str, Sequence[Measured]], exact: str, metric: st
         # Memory errs several times as much on held-out points as the others do.
         for axis in (above, below) if exact == "empirical" else (below,):
             axis.set_yscale("log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ticks_at_round_numbers(axis.yaxis)
             axis.yaxis.set_minor_formatter(NullFormatter())
         below.set_xlabel(_LABELS[setting])
     for row, words in enumerate(("held-out $\\xi$-error,\nmean over times", f"{metric}\nof samples over its floor")):

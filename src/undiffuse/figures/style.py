@@ -11,7 +11,9 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from undiffuse.support.files import write_file
@@ -67,6 +69,12 @@ def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure
     """
     figure = canvas(width, height)
     return figure, np.asarray(figure.subplots(rows, columns, squeeze=False))
+
+
+def ticks_at_round_numbers(axis: Axis) -> None:
+    """Put the ticks of a logarithmic axis at 1, 2 and 5 times powers of ten, written out."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
 
 
 def cloud(axes: Axes, x: NDArray[np.floating], colour: str) -> None:
