@@ -1,12 +1,12 @@
 """What training and sampling take on a GPU, beside the memory traffic that they cannot do without.
 
     python benchmarks/gpu.py --json gpu.json
-    python benchmarks/gpu.py slice --precision tf32
+    python benchmarks/gpu.py slice --precision tf32 --engine triton
 
 - *slice*: Table 2's ``mnist-01`` to the letter, as many networks side by side as fit, a few of the 300 passes after
   others that warm up; the whole bank is projected from it. Its floor is the bytes that each step cannot but move: a
   weight is read for the products, then read and written with both moments, 28 bytes, at the rate of a copy on this GPU
-  in this run.
+  in this run. With ``torch`` gradients are written out and read again, with ``triton`` they are not.
 - *laptop*: ``mnist-01-laptop`` from start to end.
 - *sampling*: 1,000 digits of 1,000 steps from the bank that *laptop* trained.
 
@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -39,13 +40,15 @@ from undiffuse.training.blocks import BlockTrainer, total_passes
 BYTES = 28  # of each weight, that a step of Adam cannot but move
 WARM, TIMED = 2, 3  # passes of a slice
 JOBS = ("slice", "laptop")
+ENGINES = ("torch", "triton")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A job in one precision: seconds that it takes, and its floor where it has one."""
+    """A job by one engine in one precision: seconds that it takes, and its floor where it has one."""
 
     job: str
+    engine: str
     precision: str
     seconds: float
     floor: float | None = None
@@ -63,16 +66,16 @@ def copy_rate(device: torch.device, count: int) -> float:
     return 2 * 4 * count / min(seconds(copy) for _ in range(10))
 
 
-def with_precision(config: Config, precision: str, **changes: object) -> Config:
+def changed(config: Config, **changes: object) -> Config:
     """The configuration with its training changed."""
-    training = config.training.model_copy(update={"precision": precision, **changes})
+    training = config.training.model_copy(update=changes)
     return config.model_copy(update={"training": training})
 
 
-def slice_of(config: Config, data: Dataset, precision: str, rate: float) -> Row:
+def slice_of(config: Config, data: Dataset, engine: str, precision: str, rate: float) -> Row:
     """The whole bank, projected from a few passes of networks that have the settings of most times."""
     t = config.diffusion.T
-    short = with_precision(config, precision, epochs=WARM + TIMED)
+    short = changed(config, engine=engine, precision=precision, epochs=WARM + TIMED)
     training, a = short.training_at(t), short.architecture_at(t, data.dim)
     count = room.at_once(training, a, Block(1, t), (len(data.train), len(data.held_out)), gpu.CUDA)
     reference = ud.GaussianDenoiser.from_data(config.forward(), data.train)
@@ -82,12 +85,13 @@ def slice_of(config: Config, data: Dataset, precision: str, rate: float) -> Row:
     count = ends[-1][1]  # of the group that was trained last, if memory has become less
     each = (ends[-1][0] - ends[-1 - TIMED][0]) / TIMED / count  # seconds of a pass of one network
     passes, steps = total_passes(config), -(-len(data.train) // training.batch)
-    return Row(f"training {config.name}", precision, passes * each, passes * steps * a.size * BYTES / rate, count)
+    floor = passes * steps * a.size * BYTES / rate
+    return Row(f"training {config.name}", engine, precision, passes * each, floor, count)
 
 
-def whole(config: Config, data: Dataset, precision: str, n: int) -> list[Row]:
+def whole(config: Config, data: Dataset, engine: str, precision: str, n: int) -> list[Row]:
     """The training from start to end, and samples of the bank it makes."""
-    config = with_precision(config, precision)
+    config = changed(config, engine=engine, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         execution = ud.Execution(device="cuda", workers=1)
@@ -96,8 +100,8 @@ def whole(config: Config, data: Dataset, precision: str, n: int) -> list[Row]:
         on_device.sample(bank, n, home, sampler=ud.DDIM(steps=5))  # libraries are loaded
         sampling = seconds(lambda: on_device.sample(bank, n, home))
     return [
-        Row(f"training {config.name}", precision, training),
-        Row(f"{n} samples of {config.name}", precision, sampling),
+        Row(f"training {config.name}", engine, precision, training),
+        Row(f"{n} samples of {config.name}", engine, precision, sampling),
     ]
 
 
@@ -110,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--precision", action="append", choices=["float32", "tf32", "bfloat16"], help="of products (all three)"
     )
+    parser.add_argument("--engine", action="append", choices=ENGINES, help="that makes the steps (both)")
     options = parser.parse_args(argv)
     rows: list[Row] = []
     try:
@@ -122,16 +127,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name in options.jobs or JOBS:
             config = ud.config.load("mnist-01" if name == "slice" else "mnist-01-laptop")
             data = ud.datasets.load(config)
-            for precision in options.precision or ("float32", "tf32", "bfloat16"):
-                print(f"measuring {name} in {precision}", file=sys.stderr, flush=True)
-                found = [slice_of(config, data, precision, rate)] if name == "slice" else []
-                rows += found or whole(config, data, precision, 1000)
+            ways = product(options.engine or ENGINES, options.precision or ("float32", "tf32", "bfloat16"))
+            for engine, precision in ways:
+                print(f"measuring {name} by {engine} in {precision}", file=sys.stderr, flush=True)
+                found = [slice_of(config, data, engine, precision, rate)] if name == "slice" else []
+                rows += found or whole(config, data, engine, precision, 1000)
     except UserError as error:
         parser.error(str(error))
-    print(f"{'seconds':34} {'precision':>9} {'networks':>8} {'floor':>8} {'ours':>8} {'ratio':>6}")
+    print(f"{'seconds':34} {'engine':>7} {'precision':>9} {'networks':>8} {'floor':>8} {'ours':>8} {'ratio':>6}")
     for row in rows:
         floor, ratio = ("", "") if row.floor is None else (f"{row.floor:.1f}", f"{row.seconds / row.floor:.2f}")
-        print(f"{row.job:34} {row.precision:>9} {row.networks or '':>8} {floor:>8} {row.seconds:8.1f} {ratio:>6}")
+        print(f"{row.job:34} {row.engine:>7} {row.precision:>9} {row.networks or '':>8} ", end="")
+        print(f"{floor:>8} {row.seconds:8.1f} {ratio:>6}")
     device = torch.cuda.get_device_name() if home.type == "cuda" else "none"
     about = {"measured": date.today().isoformat(), "device": device, "bytes a second": rate}
     file.write(about | {"rows": [asdict(row) for row in rows]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.runs import config
 from undiffuse.runs.folder import RunFolder
 from undiffuse.training import Execution, train_run
+
+# Kernels for GPUs are interpreted, which needs none; Triton asks for this once, when it is imported.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # Two processes share two cores, so a deadline per example would test the machine.
 settings.register_profile("undiffuse", deadline=None, derandomize=True)

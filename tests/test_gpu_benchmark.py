@@ -38,7 +38,7 @@ def test_a_slice_is_projected_and_its_floor_counted_by_hand(benchmark):
     """Twelve networks of 2 x 2 x 16 + 16 + 2 weights, 28 bytes of each in every step."""
     settings = config.validate(toml.parse(TINY, "tiny"), "tiny")
     data, a = datasets.load(settings), settings.architecture_at(12, 2)
-    row = benchmark.slice_of(settings, data, "float32", rate=1e6)
+    row = benchmark.slice_of(settings, data, "torch", "float32", rate=1e6)
     steps = settings.training.epochs * -(-len(data.train) // settings.training.batch)
     assert row.networks == 12
     assert row.floor == pytest.approx(12 * steps * (2 * 2 * a.hidden + a.hidden + 2) * 28 / 1e6)
@@ -47,7 +47,7 @@ def test_a_slice_is_projected_and_its_floor_counted_by_hand(benchmark):
 
 def test_a_whole_training_and_its_samples_are_timed(benchmark):
     settings = config.validate(toml.parse(TINY, "tiny"), "tiny")
-    training, sampling = benchmark.whole(settings, datasets.load(settings), "float32", 20)
+    training, sampling = benchmark.whole(settings, datasets.load(settings), "torch", "float32", 20)
     assert training.job == "training tiny"
     assert sampling.job == "20 samples of tiny"
     assert min(training.seconds, sampling.seconds) > 0

@@ -5,45 +5,23 @@ import pytest
 import torch
 
 import undiffuse as ud
-from helpers import TINY
+from side_by_side import AS_GPU, EXACT, RATES, fresh, problem, tiny
 from undiffuse import Architecture, datasets
 from undiffuse.diffusion.exact import GaussianDenoiser
-from undiffuse.networks.network import Autoencoder, Weights, start_weights
-from undiffuse.runs import config, toml
+from undiffuse.networks.network import Autoencoder, Weights
 from undiffuse.runs.config import Block, TrainingSection
+from undiffuse.runs.folder import RunFolder
 from undiffuse.support.threads import one_torch_thread
 from undiffuse.training import Execution, room, train_bank, train_run
 from undiffuse.training.blocks import BlockTrainer
 from undiffuse.training.device_passes import DevicePasses
 from undiffuse.training.engines import build, choose
 from undiffuse.training.recording import Recording
-from undiffuse.training.state import TrainingState
 from undiffuse.training.torch_engine import TorchEngine, Way
 
 NO_GPU = "torch sees no GPU here, so nothing that needs one was run"
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_GPU)
-AS_GPU = Way(recorded=True)
-EXACT = Way(whole=torch.float64, recorded=True)
 ACTIVATIONS = {"relu": torch.relu, "linear": lambda u: u, "sigmoid": torch.sigmoid}
-RATES = np.array([0.01, 0.008, 0.006, 0.004, 0.002])  # of 110 samples in minibatches of 25
-
-
-def tiny(*changes):
-    settings = toml.parse(TINY, "tiny")
-    for change in changes:
-        toml.apply_change(settings, change)
-    return config.validate(settings, "tiny")
-
-
-def problem(rng, dim, times=3, n=110):
-    x = rng.standard_normal((times, n, dim))
-    return x.astype(np.float32), np.sin(2 * x).astype(np.float32)
-
-
-def fresh(rng, a, times=3, averaged=False):
-    starts = [start_weights(a, rng.standard_normal((64, a.dim)), rng) for _ in range(times)]
-    states = [TrainingState.fresh(w.copy(), a) for w in starts]
-    return [TrainingState(s.weights, s.first, s.second, 0, s.weights.copy() if averaged else None) for s in states]
 
 
 def by_autograd(state, a, x, y, weight, optimiser="adam", average=0.9):
@@ -194,15 +172,6 @@ def test_a_gpu_without_room_for_one_network_is_refused_in_one_line(monkeypatch):
 # -- whole trainings --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def as_on_gpu(monkeypatch):
-    """The device "cuda" lives on the processor: everything is called as on a GPU, and nothing is recorded."""
-    monkeypatch.setattr("undiffuse.support.gpu.is_there", lambda: True)
-    monkeypatch.setattr("undiffuse.support.gpu.home", lambda device: torch.device("cpu"))
-    monkeypatch.setattr("undiffuse.support.gpu.free_bytes", lambda: 8 << 30)
-    return Execution(device="cuda", workers=1)
-
-
 ORDERS = [
     (),
     ("training.targets=posterior", "training.blends=0.2", "network.tying=tied", "network.prediction=x0"),
@@ -266,6 +235,12 @@ def test_the_manifest_says_the_device_and_no_other_goes_on(as_on_gpu, tmp_path):
     assert (run.manifest.device, run.manifest.engine) == ("cuda", "torch")
     with pytest.raises(ud.UserError, match="another device: cuda, now cpu"):
         train_run(settings, data, tmp_path / "run", resume=True, execution=Execution(device="cpu", workers=1))
+
+
+def test_a_run_in_tf32_is_saved_and_says_so(as_on_gpu, tmp_path):
+    settings = tiny("training.epochs=1", "training.precision=tf32")
+    run = train_run(settings, datasets.load(settings), tmp_path / "run", execution=as_on_gpu)
+    assert RunFolder.open(run.path).manifest.engine == "torch-tf32"
 
 
 def test_precisions_on_a_gpu_are_engines_of_their_own(monkeypatch):

@@ -30,7 +30,7 @@ from undiffuse.support.memory import check_memory
 from undiffuse.support.settings import Count, Positive, Section, first_mistake
 from undiffuse.support.streams import LARGEST_SEED
 
-EngineName = Literal["auto", "kernel", "torch"]
+EngineName = Literal["auto", "kernel", "torch", "triton"]
 Precision = Literal["auto", "float32", "bfloat16", "tf32"]
 Targets = Literal["sample", "posterior", "stable"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -122,12 +122,13 @@ class TrainingSection(Section):
         steps, with ``average`` the share kept at each step (the decay of the EMA).
     block : int
         Number of consecutive times in a unit of work.
-    engine : {"auto", "kernel", "torch"}
+    engine : {"auto", "kernel", "torch", "triton"}
         The fused kernel for small piecewise-linear networks, or torch for any; ``auto`` takes the kernel where it can.
+        ``triton`` is torch on a GPU, whose steps of Adam a Triton kernel makes without writing gradients out.
     precision : {"auto", "float32", "bfloat16", "tf32"}
-        Of the torch engine's products of matrices; weights, moments, averages and losses are float32 in each. ``auto``
-        takes bfloat16 where the processor multiplies it faster (AVX512_BF16, AMX, a GPU since Ampere); ``tf32`` is for
-        GPUs only.
+        Of torch's and Triton's products of matrices; weights, moments, averages and losses are float32 in each.
+        ``auto`` takes bfloat16 where the processor multiplies it faster (AVX512_BF16, AMX, a GPU since Ampere);
+        ``tf32`` is for GPUs only.
     at_once : int
         Number of independent networks that torch trains side by side on a processor. On a GPU it is as many as its
         memory holds, and ``block`` at most.

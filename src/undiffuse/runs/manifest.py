@@ -79,7 +79,7 @@ class Manifest(_Strict):
         Of the samples, of ``config.toml`` and of ``reference.safetensors``, in hexadecimal.
     seed : int
     device : {"cpu", "cuda"}
-    engine : {"kernel", "kernel-avx512", "torch", "torch-bfloat16"} or two of them joined by a plus
+    engine : {"kernel", "kernel-avx512", "torch", "torch-bfloat16", ...} or two of them joined by a plus
     training_seconds : float
     blocks : list of BlockEntry
     results : dict of str
@@ -94,7 +94,7 @@ class Manifest(_Strict):
     reference_sha256: Digest
     seed: Annotated[int, Field(ge=0)]
     device: Literal["cpu", "cuda"]
-    engine: Annotated[str, Field(pattern="^(kernel(-avx512)?|(kernel(-avx512)?\\+)?torch(-bfloat16)?)$")]
+    engine: Annotated[str, Field(pattern="^(kernel(-avx512)?|(kernel(-avx512)?\\+)?(torch|triton)(-bfloat16|-tf32)?)$")]
     training_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     blocks: list[BlockEntry]
     results: dict[ResultName, Digest] = {}

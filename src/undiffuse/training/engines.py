@@ -1,4 +1,4 @@
-"""The two engines: the same steps of Adam, on a fused kernel or on torch matrix products (and SGD on the latter)."""
+"""The engines: the same steps of Adam, on a fused kernel or on torch matrix products (and SGD on the latter)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from undiffuse.training.state import Engine, TrainingState, mean_square
 
 KERNEL = "kernel" if LANES == 8 else "kernel-avx512"
 TORCH = {"float32": "torch", "bfloat16": "torch-bfloat16", "tf32": "torch-tf32"}
-_PRECISIONS = {engine: precision for precision, engine in TORCH.items()}
+TRITON = {precision: name.replace("torch", "triton") for precision, name in TORCH.items()}
+_PRECISIONS = {engine: precision for names in (TORCH, TRITON) for precision, engine in names.items()}
 
 
 def choose(training: TrainingSection, architecture: Architecture, device: str) -> str:
     """Return the engine to use: the kernel for small piecewise-linear networks on a CPU, torch for the rest.
 
     Another precision is another engine, ``"torch-bfloat16"`` or ``"torch-tf32"``, and so is a kernel with wider
-    vectors, ``"kernel-avx512"``: each ends in other bits.
+    vectors, ``"kernel-avx512"``: each ends in other bits. So does ``"triton"``, torch on a GPU with a step of Adam of
+    our own, in each of the three precisions.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def choose(training: TrainingSection, architecture: Architecture, device: str) -
     Raises
     ------
     UserError
-        If the kernel is asked for and cannot do it, or the processor has no products in this precision.
+        If the kernel or Triton is asked for and cannot do it, or the processor has no products in this precision.
     """
     obstacle = ""
     if architecture.width > LARGEST_DIM:
@@ -52,14 +54,18 @@ def choose(training: TrainingSection, architecture: Architecture, device: str) -
         obstacle = f"device {device}"
     if training.engine == "kernel" and obstacle:
         raise UserError(f"engine 'kernel' does not do {obstacle}; use 'torch' or 'auto'")
+    if training.engine == "triton" and (device != gpu.CUDA or training.optimiser != "adam"):
+        what = f"optimiser {training.optimiser!r}" if device == gpu.CUDA else f"device {device}"
+        raise UserError(f"engine 'triton' does not do {what}, but Adam with --device cuda; use 'torch' or 'auto'")
     if not obstacle and training.engine != "torch":
         return KERNEL
     if training.precision == "tf32" and device != gpu.CUDA:
         raise UserError("training.precision = 'tf32' is of products on a GPU: use --device cuda, 'float32' or 'auto'")
-    if training.precision == "auto":
+    precision: str = training.precision
+    if precision == "auto":
         fast = gpu.multiplies_bfloat16() if device == gpu.CUDA else multiplies_bfloat16()
-        return TORCH["bfloat16" if fast else "float32"]
-    return TORCH[training.precision]
+        precision = "bfloat16" if fast else "float32"
+    return (TRITON if training.engine == "triton" else TORCH)[precision]
 
 
 def is_kernel(engine: str) -> bool:
@@ -107,7 +113,8 @@ def build(
     if not is_kernel(engine):
         from undiffuse.training.torch_engine import TorchEngine, Way
 
-        way = Way(gpu.home(device), _PRECISIONS[engine], recorded=device == gpu.CUDA)
+        on_gpu, fused = device == gpu.CUDA, engine in TRITON.values()
+        way = Way(gpu.home(device), _PRECISIONS[engine], recorded=on_gpu, fused=fused)
         return TorchEngine(architecture, states, way, average, optimiser)
     if optimiser != "adam":
         raise ValueError(f"the kernel has no optimiser {optimiser!r}")

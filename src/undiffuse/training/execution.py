@@ -94,12 +94,18 @@ class Execution:
         if device == "auto":
             # The GPUs of other machines are not seen from here, and have to be asked for.
             able = not self.backend.elsewhere and gpu.is_there()
-            device = "cuda" if able and (config.training.precision == "tf32" or not small()) else "cpu"
+            wanted = config.training.precision == "tf32" or config.training.engine == "triton"
+            device = "cuda" if able and (wanted or not small()) else "cpu"
         elif device == gpu.CUDA and not self.backend.elsewhere:
             gpu.require_it()
         engine = "+".join(sorted(chosen(device)))
         if not all(map(engines.is_kernel, engine.split("+"))) and not self.backend.elsewhere:
             from undiffuse.support import with_torch  # noqa: F401  its absence is said before anything is written
+
+            if config.training.engine == "triton":
+                from undiffuse.training import fused_adam
+
+                fused_adam.kernel()
         if config.training.precision in ("bfloat16", "tf32") and engine == engines.KERNEL:
             raise UserError(
                 f"training.precision = {config.training.precision!r} is of matrix products, and networks as small as "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +13,14 @@ import torch
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.training.adam import Adam
+from undiffuse.training.fused_adam import FusedAdam
 from undiffuse.training.optimiser import Optimiser, Tensors
 from undiffuse.training.recording import Recording
 from undiffuse.training.sgd import Sgd
 from undiffuse.training.state import TrainingState, mean_square
+
+if TYPE_CHECKING:
+    from undiffuse.kernels.products import Pair
 
 _ROWS = 1024  # of a set whose error is measured on a GPU, so that hidden activities take little of its memory
 _CPU = torch.device("cpu")
@@ -37,12 +42,15 @@ class Way:
         Whether minibatches are copied to one place, where a GPU can repeat recorded launches
         (:class:`~undiffuse.training.recording.Recording`), and Adam is torch's. A processor can do the same without
         records, for tests.
+    fused : bool
+        Whether gradients are never written out (:class:`~undiffuse.training.fused_adam.FusedAdam`).
     """
 
     device: torch.device = _CPU
     products: str = "float32"
     whole: torch.dtype = torch.float32
     recorded: bool = False
+    fused: bool = False
 
     @property
     def lower(self) -> torch.dtype | None:
@@ -63,6 +71,27 @@ class Way:
 
 
 ON_PROCESSOR = Way()
+
+
+class Signals(NamedTuple):
+    """What runs through the networks in a step, each ``(times, n, variables or units)``.
+
+    Attributes
+    ----------
+    x, h, residual : tensors
+        Inputs, hidden activities, and ``r(x) - y``.
+    g, low : tensors
+        Gradient of the outputs, and the same numbers in the precision of the products.
+    g_u : tensor
+        Gradient of what the hidden units sum.
+    """
+
+    x: torch.Tensor
+    h: torch.Tensor
+    residual: torch.Tensor
+    g: torch.Tensor
+    low: torch.Tensor
+    g_u: torch.Tensor
 
 
 class TorchEngine:
@@ -97,7 +126,7 @@ class TorchEngine:
         self._names = [name for name in Weights.NAMES if not (self._tied and name == "A")]
         self._parameters = self._stacked([s.weights for s in states])
         self._products = way.lower or way.whole
-        self._optimiser = (Sgd if optimiser == "sgd" else Adam)(
+        self._optimiser = (FusedAdam if way.fused else Sgd if optimiser == "sgd" else Adam)(
             self._parameters,
             (self._stacked([s.first for s in states]), self._stacked([s.second for s in states])),
             states[0].step,
@@ -171,9 +200,12 @@ class TorchEngine:
     # -- a step -----------------------------------------------------------------------------------------------
 
     def _step(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        residual, gradients = self._gradients(x, y)
-        self._total += residual.square().sum(dim=(1, 2), dtype=torch.float64)
-        self._optimiser.move(gradients)
+        signals = self._signals(x, y)
+        self._total += signals.residual.square().sum(dim=(1, 2), dtype=torch.float64)
+        if isinstance(self._optimiser, FusedAdam):
+            self._optimiser.move_along(self._outer_products(signals))
+        else:
+            self._optimiser.move(self._gradients(signals))
 
     def _recorded_step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """The same from one place in memory; steps of another size, or that move the average, are other launches."""
@@ -195,20 +227,35 @@ class TorchEngine:
         out = self._room("out", x.shape, x.dtype)
         return h, torch.baddbmm(p["b_r"][:, None], h, p["A"].mT, out=out)
 
-    def _gradients(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, Tensors]:
-        """Residual ``r(x) - y`` and every parameter's gradient of ``factor * mean |r(x) - y|^2``."""
+    def _signals(self, x: torch.Tensor, y: torch.Tensor) -> Signals:
+        """Forward, and back to the hidden units, for ``factor * mean |r(x) - y|^2``."""
         p = self._whole(self._optimiser.copies)
         h, out = self._forward(x, p)
         residual = torch.sub(out, y, out=self._room("residual", y.shape, y.dtype))
         g = torch.mul(residual, 2 * self._factors / x.shape[1], out=self._room("g", y.shape, y.dtype))
-        g_r, g = g.sum(dim=1), self._lowered(g)
-        g_A = torch.bmm(g.mT, h, out=self._room("g_A", p["A"].shape, x.dtype))
-        g_u = torch.bmm(g, p["A"], out=self._room("g_u", h.shape, x.dtype))
+        low = self._lowered(g)
+        g_u = torch.bmm(low, p["A"], out=self._room("g_u", h.shape, x.dtype))
         self._architecture.h.scale_gradient(g_u, h)
-        g_W = torch.bmm(g_u.mT, x, out=self._room("g_W", p["W"].shape, x.dtype))
+        return Signals(x, h, residual, g, low, g_u)
+
+    def _gradients(self, s: Signals) -> Tensors:
+        """Every parameter's gradient."""
+        (times, _, hidden), dim = s.h.shape, s.x.shape[2]
+        g_A = torch.bmm(s.low.mT, s.h, out=self._room("g_A", (times, dim, hidden), s.x.dtype))
+        g_W = torch.bmm(s.g_u.mT, s.x, out=self._room("g_W", (times, hidden, dim), s.x.dtype))
         if self._tied:
             g_W += (g_A * self._signs).mT
-        return residual, {"W": g_W, "b_h": g_u.sum(dim=1, dtype=self._way.whole), "A": g_A, "b_r": g_r}
+        return {"W": g_W, "b_h": s.g_u.sum(dim=1, dtype=self._way.whole), "A": g_A, "b_r": s.g.sum(dim=1)}
+
+    def _outer_products(self, s: Signals) -> dict[str, list[Pair]]:
+        """The same gradients as sums of outer products over the minibatch, of which none is made."""
+        ones = torch.ones((*s.x.shape[:2], 1), dtype=s.x.dtype, device=self._device)
+        products = {"W": [(s.g_u, s.x)], "b_h": [(ones, s.g_u)], "b_r": [(ones.to(s.g.dtype), s.g)]}
+        if self._tied:
+            products["W"].append((s.h * self._signs.to(s.h.dtype), s.low))
+        else:
+            products["A"] = [(s.low, s.h)]
+        return products
 
     def _lowered(self, g: torch.Tensor) -> torch.Tensor:
         """The same numbers in the precision of the products."""
