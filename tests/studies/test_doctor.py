@@ -19,7 +19,7 @@ def found():
 def test_versions_are_those_installed(capsys):
     shown = answer(capsys, "doctor")
     assert shown["versions"]["torch"] == version("torch")
-    assert {each["extra"] for each in shown["extras"]} == {"data", "distributed", "onnx", "hdf5", "torch"}
+    assert {each["extra"] for each in shown["extras"]} == {"data", "distributed", "onnx", "hdf5", "torch", "triton"}
     assert all(each["install"] == f"pip install 'undiffuse[{each['extra']}]'" for each in shown["extras"])
 
 

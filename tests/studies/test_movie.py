@@ -41,6 +41,12 @@ def test_times_run_the_way_of_the_scene(tiny_run_path, tmp_path, of, times):
     assert made(tiny_run_path, tmp_path / "m.gif", of=of, n=50)[0].times == times
 
 
+def test_samples_are_as_many_as_usual_and_data_as_many_as_are_held_out(tiny_run_path, tmp_path):
+    numbers = {of: made(tiny_run_path, tmp_path / f"{of}.gif", of=of)[0].n for of in ("reverse", "forward")}
+    assert numbers == {"reverse": 1_000, "forward": len(OpenRun.of(tiny_run_path).data.held_out)}
+    assert numbers["forward"] < 1_000
+
+
 def test_the_last_frame_shows_samples_at_time_zero(tiny_run_path, tmp_path):
     """WebP loses some shades; of six frames it is nearest to that of its own samples."""
     _, frames = made(tiny_run_path, tmp_path / "m.webp", n=50, seed=3)

@@ -28,7 +28,12 @@ def rendered(figure: Figure, width: int) -> NDArray[np.uint8]:
 
 @styled
 def plane_frame(
-    title: str, x: Floats, limit: float, still: Floats | None = None, arrows: tuple[Floats, Floats] | None = None
+    title: str,
+    x: Floats,
+    limit: float,
+    still: Floats | None = None,
+    arrows: tuple[Floats, Floats] | None = None,
+    names: tuple[str, str] = ("$x_1$", "$x_2$"),
 ) -> Figure:
     """Points in the plane.
 
@@ -43,6 +48,8 @@ def plane_frame(
         Points beneath that do not move.
     arrows : ((k, 2), (k, 2)), optional
         Where arrows begin, and the arrows, in the same units.
+    names : (str, str)
+        Of the axes.
     """
     figure, axes = panels(1, 1, _SIDE, _SIDE)
     axis = axes[0, 0]
@@ -52,7 +59,7 @@ def plane_frame(
     if arrows is not None:
         at, arrow = arrows
         axis.quiver(*at.T, *arrow.T, color=MODEL, angles="xy", scale_units="xy", scale=1, width=0.004)
-    axis.set(xlim=(-limit, limit), ylim=(-limit, limit), title=title, aspect="equal")
+    axis.set(xlim=(-limit, limit), ylim=(-limit, limit), title=title, aspect="equal", xlabel=names[0], ylabel=names[1])
     return figure
 
 

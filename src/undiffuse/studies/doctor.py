@@ -35,7 +35,7 @@ _INSTRUCTIONS = {
     "avx512_bf16": "AVX512_BF16",
     "amx_bf16": "AMX",
 }
-_EXTRA = re.compile(r"^([A-Za-z0-9._-]+).*;\s*extra\s*==\s*['\"](\w+)['\"]")
+_EXTRA = re.compile(r"^([A-Za-z0-9._-]+).*;.*\bextra\s*==\s*['\"](\w+)['\"]")
 
 
 @Parameter(name="*")

@@ -14,7 +14,7 @@ from undiffuse.datasets import ImageDataset
 from undiffuse.figures.moving import rendered
 from undiffuse.formats.movies import check_movie, movie_bytes
 from undiffuse.studies import rates
-from undiffuse.studies.movie_scenes import OF_NETWORKS, SCENES, Scenes, check_scene
+from undiffuse.studies.movie_scenes import OF_DATA, OF_NETWORKS, SCENES, Scenes, check_scene
 from undiffuse.studies.open_run import OpenRun, RunLike
 from undiffuse.studies.options import Flag, N, number_of
 from undiffuse.support import results
@@ -53,7 +53,7 @@ class Settings:
     fps : int
         Frames a second, 1 to 50.
     n : int, optional
-        What moves: 1,000 points or configurations, up to 10,000; 9 images, up to 100.
+        What moves: 1,000 points or configurations, up to 10,000; 9 images, up to 100; data as many as are held out.
     seed : int
         Seed of all noise.
     overwrite : bool
@@ -124,7 +124,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         require(low <= value <= high, f"{name} = {value}: wanted {low}..{high}")
     opened = OpenRun.of(settings.run)
     check_scene(settings.of, opened)
-    scenes = Scenes(opened, times_of(opened.model.forward.T, settings), _number(opened, settings.n), settings.seed)
+    scenes = Scenes(opened, times_of(opened.model.forward.T, settings), _number(opened, settings), settings.seed)
     check_memory(8 * settings.frames * settings.size**2 * 3, f"{settings.frames} frames of {settings.size} pixels")
     if on_cost is not None:
         walk = rates.of_samples(opened.model, scenes.n) if settings.of == "reverse" else 0.0
@@ -158,7 +158,8 @@ def times_of(T: int, settings: Settings) -> list[int]:
     return [int(t) for t in np.linspace(T, last, settings.frames).round()]
 
 
-def _number(opened: OpenRun, asked: int | None) -> int:
+def _number(opened: OpenRun, settings: Settings) -> int:
     images = isinstance(opened.data, ImageDataset)
     usual, most = (_IMAGES, MOST_IMAGES) if images else (_POINTS, MOST_POINTS)
-    return number_of("n", asked, min(usual, len(opened.data.held_out)), most)
+    there = len(opened.data.held_out) if settings.of in OF_DATA else usual
+    return number_of("n", settings.n, min(usual, there), most)

@@ -111,7 +111,7 @@ class Scenes:
             units = {t: np.asarray(bank.kept(t).W, np.float64) for t in self.times}
             limit = 1.1 * max(float(np.quantile(np.abs(w), 0.995)) for w in units.values())
             for t, w in units.items():
-                yield t, moving.plane_frame(f"w of every unit, t = {t}", w, limit)
+                yield t, moving.plane_frame(f"w of every unit, t = {t}", w, limit, names=("$w_1$", "$w_2$"))
             return
         found = {t: _singular_values(bank.kept(t)) for t in self.times}
         top = max(float(values[0]) for values in found.values())
@@ -171,7 +171,8 @@ class Scenes:
             return moving.sheet_frame(title, x, images.shape, (images.low, images.high))
         seen = self._seen(x)
         if seen.shape[1] == 2:
-            return moving.plane_frame(title, seen, self._limit, self._still)
+            axes = ("$x_1$", "$x_2$") if x.shape[1] == 2 else ("axis 1", "axis 2")
+            return moving.plane_frame(title, seen, self._limit, self._still, names=axes)
         name = "$\\mu = \\sum_i x_i/\\sqrt{N}$" if isinstance(data, SpinDataset) else "$x$"
         data_seen = self._seen(data.train)[:, 0]
         return moving.line_frame(title, seen[:, 0], self._edges, self._density, name, data_seen)
@@ -190,6 +191,7 @@ SCENES: dict[str, Callable[[Scenes], Frames]] = {
     "weights": Scenes.weights,
 }
 OF_NETWORKS = ("score", "potential", "weights")  # what there is at t = 1..T only
+OF_DATA = ("forward", "score")  # what moves held-out data
 
 
 def check_scene(of: str, opened: OpenRun) -> None:
