@@ -266,3 +266,13 @@ def test_classes_of_unlike_covariances_are_measured_where_their_gaussians_part()
         assert np.all(gap < 4.5 * np.array(curve.stderr)[late] + 0.02)
     assert found.tree is None
     assert found.notes == ()
+
+
+def test_classes_of_one_law_are_said_not_to_part():
+    """Labels drawn by a coin, 400 points: Gaussians of the halves overlap at all times."""
+    rng = np.random.default_rng(9)
+    both = [Classes(rng.standard_normal((400, 2)), np.arange(400) % 2) for _ in range(2)]
+    options = CurveOptions(points=8, n=200)
+    found = critical_times(ud.GaussianDenoiser.from_data(FORWARD, both[0].x), *both, options)
+    (note,) = found.notes
+    assert note.startswith("the classes do not part")

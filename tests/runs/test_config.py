@@ -97,6 +97,12 @@ def test_unknown_preset_names_the_nearest():
         config.load("spiral2pi")
 
 
+def test_a_file_of_data_in_the_place_of_a_preset_is_told_how_to_become_one(tmp_path):
+    (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"mine.csv is no preset or .toml; `undiffuse run FILE --save-preset`"):
+        config.load(tmp_path / "mine.csv")
+
+
 def test_broken_toml_says_where(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("[data\n")

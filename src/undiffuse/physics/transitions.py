@@ -75,6 +75,10 @@ __all__ = [
 ]
 
 _LEADING = 20  # principal axes within which the largest variance of resampled data is sought
+_ALIKE = (
+    "the classes do not part: Gaussians with their means and covariances are told apart at no time, and what is "
+    "measured is memory of the points"
+)
 _COARSE, _MOST = 200, 500  # samples of the coarse curve of the potential, and of the others, at most
 NAMES = {
     "covariance": "speciation by covariance (Biroli et al. 2024)",
@@ -135,7 +139,7 @@ class CriticalTimes:
     tree : SpeciationTree or None
         Successive times of three or more classes; None for two.
     notes : tuple of str
-        What to know of classes with few points.
+        What to know of classes with few points, or that are alike.
     """
 
     covariance: Covariance
@@ -306,7 +310,16 @@ def critical_times(
         theories,
         {"covariance": speciation} | {name: found[name].replicas for name in order},
         tree,
-        gaussians.notes,
+        (*gaussians.notes, *(() if _part(theories) else (_ALIKE,))),
+    )
+
+
+def _part(theories: dict[str, Prediction]) -> bool:
+    """Whether classes part at some time as Gaussians with their means and covariances do."""
+    return any(
+        not np.isnan(theories[name].time.tau)
+        for name in ("class Gaussians", "free entropy of class Gaussians")
+        if name in theories
     )
 
 

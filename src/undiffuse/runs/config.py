@@ -375,6 +375,8 @@ def load(source: str | Path, changes: list[str] | None = None, seed: int | None 
         content = read_file(path, LARGEST_TEXT)
     else:
         if text not in presets():
+            if Path(text).is_file():
+                raise UserError(f"{text} is no preset or .toml; `undiffuse run FILE --save-preset` makes one of data")
             raise unknown("preset", text, presets())
         content = (resources.files("undiffuse.runs") / "presets" / f"{text}.toml").read_bytes()
     settings = parse(content, text)
