@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,30 +35,18 @@ class FusedAdam(Optimiser):
     A gradient is a sum over the minibatch of products ``l_n r_n^T``; :mod:`undiffuse.kernels.products` makes sum and
     step tile by tile. The precision of products is that of what is multiplied.
 
-    Parameters
-    ----------
-    weights, moments, step, average, lower, recorded
-        See :class:`~undiffuse.training.optimiser.Optimiser`.
-
-    Raises
-    ------
-    UserError
-        If Triton is not installed.
+    Without Triton its first step raises a :class:`~undiffuse.support.errors.UserError`.
     """
 
-    def __init__(
-        self,
-        weights: Tensors,
-        moments: tuple[Tensors, Tensors],
-        step: int,
-        average: tuple[Tensors, float],
-        lower: torch.dtype | None = None,
-        recorded: bool = False,
-    ) -> None:
-        super().__init__(weights, moments, step, average, lower, recorded)
-        self._kernel = kernel()
-        one = next(iter(weights.values()))
-        self._numbers = torch.zeros(2, dtype=one.dtype, device=one.device)
+    @cached_property
+    def _kernel(self) -> Any:
+        return kernel()
+
+    @cached_property
+    def _numbers(self) -> torch.Tensor:
+        """What is special to a step, where a recorded one reads it."""
+        one = next(iter(self.weights.values()))
+        return torch.zeros(2, dtype=one.dtype, device=one.device)
 
     def begin(self, rate: float) -> None:
         """See :class:`~undiffuse.training.optimiser.Optimiser`."""
