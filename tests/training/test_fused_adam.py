@@ -25,7 +25,7 @@ pytest.importorskip("triton", reason="Triton is not installed")
 
 COMPILES = os.environ["TRITON_INTERPRET"] == "0"
 DEVICE = torch.device("cuda" if COMPILES else "cpu")
-in_float64 = pytest.mark.skipif(COMPILES, reason="the units of a GPU have no products in float64 for it")
+interpreted = pytest.mark.skipif(COMPILES, reason="a compiled kernel has no float64 and no processor's tensors")
 PARTS = ("weights", "first", "second", "average")
 
 
@@ -38,7 +38,7 @@ def both(rng, a, whole, products="float32"):
     return errors, [engine.states() for engine in engines]
 
 
-@in_float64
+@interpreted
 @pytest.mark.parametrize("tying", ["untied", "tied", "signed"])
 @pytest.mark.parametrize(("dim", "hidden"), [(2, 9), (6, 64), (70, 131)], ids=["part of a tile", "one", "several"])
 def test_steps_without_gradients_are_those_with_them_in_float64(rng, tying, dim, hidden):
@@ -63,7 +63,7 @@ def test_in_float32_and_bfloat16_they_end_where_torch_does_to_rounding(rng, prod
                 assert gap.mean() < rounding / 20, f"{part} {name}"
 
 
-@in_float64
+@interpreted
 def test_a_network_is_the_same_to_rounding_whatever_is_trained_beside_it(rng):
     a, ends = Architecture(20, 40), []
     states, (x, y) = fresh(rng, a), problem(rng, 20)
@@ -74,6 +74,7 @@ def test_a_network_is_the_same_to_rounding_whatever_is_trained_beside_it(rng):
     np.testing.assert_allclose(ends[0][1].weights.W, ends[1][0].weights.W, atol=1e-13)
 
 
+@interpreted
 def test_a_training_by_triton_is_that_by_torch_and_the_manifest_says_which(as_on_gpu, tmp_path):
     settings = tiny("training.epochs=2", "training.engine=triton", "data.n=200")
     plain = tiny("training.epochs=2", "training.engine=torch", "data.n=200")
