@@ -26,6 +26,7 @@ SECONDS = {
     "spiral-3pi-best": 36.0,
     "mnist-01-quick": 120.0,
     "mnist-01-short": 700.0,
+    "mnist-01-clear": 13 * 60.0,
     "mnist-01-laptop": 1260.0,
     "mnist-13-laptop": 1260.0,
     "mnist-laptop": 65 * 60.0,
