@@ -10,7 +10,7 @@ whose every step takes the mean of all. Errors that trainings do not share avera
 of ``sigma = s sqrt(Delta/alpha_bar)``: the shifted time steps of Li, Qu, Yao, Sun & Moens (2024), by a constant.
 
 Prints for each, judged by the classifiers of the first run against all its held-out images: Frechet distance, share
-read with a vote above 0.9, recall, and the variance of groups of principal components over the training images'. Two
+read with a vote above 0.9, recall, and the variance of groups of principal components over the training images'. Five
 minutes on one core for five banks of 250 networks and 4,000 samples.
 """
 
