@@ -10,7 +10,7 @@ whose every step takes the mean of all. Errors that trainings do not share avera
 of ``sigma = s sqrt(Delta/alpha_bar)``: the shifted time steps of Li, Qu, Yao, Sun & Moens (2024), by a constant.
 
 Prints for each, judged by the classifiers of the first run against all its held-out images: Frechet distance, share
-read with a vote above 0.9, recall, and the variance of groups of principal components over the training images'. Five
+read with a vote above 0.9, recall, and the variance of groups of principal components over the training images'. Six
 minutes on one core for five banks of 250 networks and 4,000 samples.
 """
 
@@ -29,6 +29,7 @@ from undiffuse.studies.open_run import OpenRun
 from undiffuse.support.arrays import Array, Floats
 from undiffuse.support.errors import UserError
 
+SHARES = (-0.06, -0.03, 0.0, 0.03, 0.06)  # of the noise left out
 GROUPS = {"1-5": slice(0, 5), "6-20": slice(5, 20), "21-50": slice(20, 50), "51-100": slice(50, 100)}
 SEED = 3  # of the first set of samples
 SHIFTED = 0.4  # share of the chain, from t = 1 on
@@ -67,8 +68,8 @@ class Shifted(ud.Denoiser):
     def __init__(self, inner: ud.Denoiser, by: float) -> None:
         super().__init__(inner.forward, inner.dim)
         self.inner, self.by = inner, by
-        levels = np.array([self.forward.noise(t) / self.forward.signal(t) for t in range(1, self.forward.T + 1)])
-        self._logs = np.log(levels)
+        schedule = self.forward.schedule
+        self._logs = -np.log(schedule.snr(schedule.times)) / 2  # of sigma/s
 
     def xi_hat(self, x_t: Array, t: int) -> Array:
         """Noise estimate that goes with the other network's estimate of ``x_0``."""
@@ -109,17 +110,20 @@ class Judge:
     def _measured(self, x: Floats) -> dict[str, float]:
         classifiers, theory = self._run.classifiers, self._theory
         features = classifiers.plain.features(x)
-        z = (x - theory.mean) @ theory.axes[:, :100]
+        z = (x - theory.mean) @ theory.axes
         return {
             "frechet_distance": frechet_distance(features, self._real),
             "confident": classifiers.shares(x)["confident"],
             "recall": prdc(features[: len(self._real)], self._real)["recall"],
-        } | {f"variance_{g}": float(z[:, p].var(0).sum() / theory.variances[:100][p].sum()) for g, p in GROUPS.items()}
+        } | {f"variance_{g}": float(z[:, p].var(0).sum() / theory.variances[p].sum()) for g, p in GROUPS.items()}
 
 
 def banks(opened: Sequence[OpenRun], judge: Judge) -> None:
     """Banks alone, in turns and their mean."""
     models = [run.model for run in opened]
+    for run, model in zip(opened, models, strict=True):
+        if model.forward.schedule != models[0].forward.schedule:
+            raise UserError(f"{run.path} diffuses by another schedule than {opened[0].path}: they cannot share a chain")
     for run, model in zip(opened, models, strict=True):
         judge.of(run.path.name, model)
     if len(models) > 1:
@@ -134,6 +138,14 @@ def shift(run: OpenRun, judge: Judge, shares: Sequence[float]) -> None:
         judge.of(f"shift {by:+g}", Shifted(inner, by), lambda z: z @ axes.T)
 
 
+def below_one(text: str) -> float:
+    """Read the share of a noise that is left out, as an argument."""
+    number = float(text)
+    if not -np.inf < number < 1:
+        raise argparse.ArgumentTypeError(f"{number:g}: wanted a share of the noise to leave out, below 1")
+    return number
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Compare chains."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -142,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     both.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="runs that differ in their seed")
     one = commands.add_parser("shift", help=shift.__doc__, parents=[json_options()])
     one.add_argument("runs", type=Path, nargs=1, metavar="RUN")
-    one.add_argument("--by", type=float, nargs="+", default=[-0.06, -0.03, 0.0, 0.03, 0.06], help="shares of the noise")
+    one.add_argument("--by", type=below_one, nargs="+", default=SHARES, help="shares of the noise")
     for command in (both, one):
         command.add_argument("-n", "--samples", type=count, default=4000, help="in a set (%(default)s)")
         command.add_argument("--sets", type=count, default=1, help="sets of samples, each of its seed (%(default)s)")
@@ -153,8 +165,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         judge = Judge(opened[0], record, options.samples, options.sets)
         if options.comparison == "banks":
             banks(opened, judge)
-        elif max(options.by) >= 1:
-            raise UserError(f"--by {max(options.by):g}: wanted less than 1, the share of the noise that is left out")
         else:
             shift(opened[0], judge, options.by)
     except UserError as error:
