@@ -87,8 +87,9 @@ KEYS = [
     "diffusion.T", "diffusion.beta_1", "diffusion.beta_T", "diffusion.noise_scale", "diffusion.schedule",
     "network.hidden", "network.components", "network.decoder_scale", "network.activation", "network.skip",
     "training.epochs", "training.batch", "training.learning_rate", "training.block", "training.order",
-    "training.at_once", "training.average", "training.blends", "training.sweep_from", "evaluation.samples",
-    "evaluation.replicates", "seed", "name", "times", "data", "network", "x", "training.epochs.x", "",
+    "training.at_once", "training.average", "training.blends", "training.blend_own", "training.sweep_from",
+    "evaluation.samples", "evaluation.replicates", "seed", "name", "times", "data", "network", "x",
+    "training.epochs.x", "",
 ]  # fmt: skip
 
 

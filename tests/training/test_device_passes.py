@@ -26,6 +26,7 @@ SETTINGS = [
     {"blends": 0.3},
     {"targets": "posterior", "blends": 0.3},
     {"targets": "stable", "blends": 0.3},
+    {"blends": 0.3, "blend_own": (0.5, 1.25), "blend_other": (-0.5, 0.0)},
 ]
 
 
@@ -45,7 +46,9 @@ def numpys_draws(data, seed, t, number, settings):
     order, blends = rng.permutation(n), None
     if settings:
         which = rng.random(n) < settings.get("blends", 0.0)
-        shares = np.float32(1.5) * rng.random((2, which.sum(), 1), dtype=np.float32)
+        uniform = rng.random((2, which.sum(), 1), dtype=np.float32)
+        bounds = np.array([settings.get(name, (0, 1.5)) for name in ("blend_own", "blend_other")])[..., None, None]
+        shares = bounds[:, 0] + (bounds[:, 1] - bounds[:, 0]) * uniform
         own, other, others = np.ones((n, 1), "f4"), np.zeros((n, 1), "f4"), np.zeros(n, np.int64)
         others[which] = rng.integers(0, n, which.sum())
         own[which], other[which] = shares
@@ -73,6 +76,19 @@ def test_inputs_and_targets_are_those_of_arrays_when_given_their_noise(rng, forw
         np.testing.assert_allclose(x_t[i], expected[0], rtol=1e-5, atol=1e-5)
         scale = np.abs(expected[1]).max()
         np.testing.assert_allclose(target[i], expected[1], rtol=1e-3, atol=2e-4 * scale)
+
+
+def test_factors_of_blends_are_uniform_on_their_ranges(rng, forward):
+    """Some 1,800 of each: all inside, mean of each within five standard errors, 1 and 0 where nothing is blended."""
+    settings = {"blends": 0.6, "blend_own": (0.5, 1.5), "blend_other": (2.0, 2.5)}
+    _, _, passes = passes_of(forward, rng.standard_normal((3_000, 3)), {}, settings, [5], np.float64)
+    blends = passes.draws(0).blends
+    for factor, unblended, (low, high) in zip((blends.own, blends.other), (1, 0), [(0.5, 1.5), (2, 2.5)], strict=True):
+        assert (factor[~blends.which] == unblended).all()
+        found = factor[blends.which].numpy()
+        assert low <= found.min()
+        assert found.max() <= high
+        assert abs(found.mean() - (low + high) / 2) < 5 * (high - low) / np.sqrt(12 * found.size)
 
 
 def test_posterior_targets_in_float64_are_the_empirical_denoisers(rng, forward, monkeypatch):

@@ -49,6 +49,8 @@ def test_each_block_goes_on_from_the_one_nearer_the_start():
         ({"average": 1.0}, "less than 1"),
         ({"warm_learning_rate": None}, "warm_learning_rate is given exactly when"),
         ({"blends": 1.2}, "less than or equal to 1"),
+        ({"blend_own": [1.5, 0.5]}, r"\[1.5, 0.5\] is no range"),
+        ({"blend_other": [0.5]}, r"wanted \[low, high\]"),
         ({"order": "independent", "warm_epochs": None}, "is given exactly when order = 'sweep'"),
     ],
 )
@@ -246,6 +248,22 @@ def test_only_blends_are_answered_by_posterior_means_among_noise_targets(rng):
     assert shares[0.0] == 1.0
     assert shares[0.25] == pytest.approx(0.75, abs=4 * np.sqrt(0.25 * 0.75 / 400))
     assert shares[1.0] < 0.1
+
+
+def test_factors_of_blends_fill_their_ranges_and_no_more(rng):
+    """Samples along one axis or another, so that an input without noise tells both factors of its blend."""
+    forward = ud.ForwardProcess(ud.NoiseSchedule.linear(20, 1e-12, 2e-12))
+    points = np.eye(2, dtype="f4")[np.arange(400) % 2] * [1, 1000]
+    parametrisation = Parametrisation(forward, Architecture(2, 5, prediction="x0"))
+    training = settings_with(blends=1.0, blend_own=[0.5, 1.5], blend_other=[2, 2.5]).training
+    x, _ = Examples(parametrisation, points.astype("f4"), points.astype("f4"), 0, 1, training).of_pass(0)
+    mixed = (x[:, 0] > 1e-3) & (x[:, 1] > 1)
+    factors = np.sort(np.concatenate([x[mixed, 0], x[mixed, 1] / 1000]))
+    assert mixed.sum() > 150
+    own, other = factors[: mixed.sum()], factors[mixed.sum() :]
+    for found, low, high in ((own, 0.5, 1.5), (other, 2, 2.5)):
+        assert low - 1e-3 <= found.min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < found.max() <= high + 1e-3
 
 
 def test_posterior_targets_scatter_less_and_mean_the_same(rng):

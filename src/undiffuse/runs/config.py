@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     SerializeAsAny,
     ValidationError,
@@ -34,6 +35,17 @@ EngineName = Literal["auto", "kernel", "torch", "triton"]
 Precision = Literal["auto", "float32", "bfloat16", "tf32"]
 Targets = Literal["sample", "posterior", "stable"]
 Share = Annotated[float, Field(gt=0, le=1)]
+_LARGEST_FACTOR = 1000
+
+
+def _low_and_high(value: object) -> object:
+    match value:
+        case [float() | int() as low, float() | int() as high] if -_LARGEST_FACTOR <= low <= high <= _LARGEST_FACTOR:
+            return low, high
+    raise ValueError(f"{shown(value)} is no range; wanted [low, high], up to {_LARGEST_FACTOR}, as in [0.5, 1.5]")
+
+
+Range = Annotated[tuple[float, float], BeforeValidator(_low_and_high)]
 
 
 def _known_activation(name: str) -> str:
@@ -143,8 +155,10 @@ class TrainingSection(Section):
         That share.
     blends : float
         Share of the inputs made from ``u x_a + v x_b``, a kind of mixup: two training samples in the network's
-        variables with u and v uniform on [0, 1.5]. They are faint, mixed, overlaid and too bright states, which the
-        reverse process may pass through and diffused data do not. Their target is always the posterior mean.
+        variables. They are faint, mixed, overlaid and too bright states, which the reverse process may pass through
+        and diffused data do not. Their target is always the posterior mean.
+    blend_own, blend_other : (float, float)
+        Ranges on which u and v are uniform.
     """
 
     epochs: Count = 20
@@ -165,6 +179,8 @@ class TrainingSection(Section):
     targets: Targets = "sample"
     posterior_share: Share = 0.5
     blends: Annotated[float, Field(ge=0, le=1)] = 0.0
+    blend_own: Range = (0.0, 1.5)
+    blend_other: Range = (0.0, 1.5)
 
     @model_validator(mode="after")
     def _order_has_its_settings(self) -> Self:
@@ -185,7 +201,8 @@ class TimesSection(Section):
         Range of times.
     hidden, prediction, skip, components
         Replace those of :class:`NetworkSection`.
-    epochs, warm_epochs, batch, learning_rate, warm_learning_rate, targets, posterior_share, blends
+    epochs, warm_epochs, batch, learning_rate, warm_learning_rate, targets, posterior_share
+    blends, blend_own, blend_other
         Replace those of :class:`TrainingSection`.
     """
 
@@ -203,6 +220,8 @@ class TimesSection(Section):
     targets: Targets | None = None
     posterior_share: Share | None = None
     blends: Annotated[float, Field(ge=0, le=1)] | None = None
+    blend_own: Range | None = None
+    blend_other: Range | None = None
 
 
 class EvaluationSection(Section):

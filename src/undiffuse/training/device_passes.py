@@ -13,7 +13,7 @@ from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.runs.config import TrainingSection
 from undiffuse.support.philox import Rows
 from undiffuse.support.streams import Purpose, key_words
-from undiffuse.training.passes import BRIGHTEST
+from undiffuse.training.passes import between
 
 _AT_ONCE = 1 << 26  # posterior weights that stand in memory together
 
@@ -74,7 +74,7 @@ class DevicePasses:
     seed : int
     times : sequence of int
     training : TrainingSection
-        Its ``targets``, ``posterior_share`` and ``blends`` are used.
+        Its ``targets``, ``posterior_share``, ``blends``, ``blend_own`` and ``blend_other`` are used.
     """
 
     def __init__(
@@ -113,7 +113,8 @@ class DevicePasses:
         blends, points = None, None
         if self._training.blends:
             which = (rows.uniform(2, n) < self._training.blends)[..., None]
-            u, v = ((BRIGHTEST.item() * rows.uniform(draw, n)[..., None]).to(xi.dtype) for draw in (3, 4))
+            bounds = self._training.blend_own, self._training.blend_other
+            u, v = (between(b, rows.uniform(3 + i, n)[..., None]).to(xi.dtype) for i, b in enumerate(bounds))
             own, other = torch.where(which, u, torch.ones_like(u)), torch.where(which, v, torch.zeros_like(v))
             blends = Blends(which, own, other, rows.below(5, n, n))
         if self._averaged or blends is not None:

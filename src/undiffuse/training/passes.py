@@ -16,7 +16,11 @@ from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.stats import exp_rows
 from undiffuse.support.streams import Purpose, stream
 
-BRIGHTEST = np.float32(1.5)  # largest factor of a sample in a blend
+
+def between(bounds: tuple[float, float], uniform: Any) -> Any:
+    """Numbers uniform on ``bounds``, from some on [0, 1): an array or a tensor, in its own precision."""
+    low, high = bounds
+    return low + (high - low) * uniform
 
 
 class Examples:
@@ -32,7 +36,7 @@ class Examples:
         Data in the network's own variables.
     seed, t : int
     training : TrainingSection
-        Its ``targets``, ``posterior_share`` and ``blends`` are used.
+        Its ``targets``, ``posterior_share``, ``blends``, ``blend_own`` and ``blend_other`` are used.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class Examples:
         self._forward: ForwardProcess = parametrisation.forward
         self._train, self._held_out = train, held_out
         self._seed, self.t = seed, t
-        self._targets, self._blends = training.targets, training.blends
+        self._training, self._targets, self._blends = training, training.targets, training.blends
         self._points = max(1, int(training.posterior_share * len(train)))
 
     def of_pass(self, number: int) -> tuple[Float32, Float32]:
@@ -59,9 +63,10 @@ class Examples:
         if self._targets == "sample" and not self._blends:
             return self._pair(x0, rng)
         blended = rng.random(len(x0)) < self._blends
-        shares = BRIGHTEST * rng.random((2, blended.sum(), 1), dtype=np.float32)
+        u, v = rng.random((2, blended.sum(), 1), dtype=np.float32)
         others = self._train[rng.integers(0, len(x0), blended.sum())]
-        x0[blended] = shares[0] * x0[blended] + shares[1] * others
+        x0[blended] = between(self._training.blend_own, u) * x0[blended]
+        x0[blended] += between(self._training.blend_other, v) * others
         xi, x_t = self._diffused(x0, rng)
         # A blend is not a sample of the data, so the noise that was added to it is never its target.
         answered = blended if self._targets == "sample" else np.ones(len(x0), bool)
