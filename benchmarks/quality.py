@@ -7,14 +7,19 @@ Its networks' mean held-out error is that of the xi-error over all times, and it
 held-out data: points by their distance to the curve, over that of fresh points; images by the Frechet distance in a
 classifier's features, the same classifier for every bank. Seconds are wall-clock time of one process for each core,
 their start included. An hour and a quarter on one core.
+
+    python benchmarks/quality.py --recipes mnist-01-short --shares 0.25 0.5 1 --beside quality.json --json all.json
+
+measures one recipe more and puts it beside what a file holds, in figure and JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +34,8 @@ from undiffuse.metrics import Evaluation
 from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.recipes.vary import with_share_of_passes
 from undiffuse.support.arrays import Floats
-from undiffuse.support.errors import UserError
+from undiffuse.support.errors import UserError, require
+from undiffuse.support.files import LARGEST_TEXT, read_file
 from undiffuse.support.stats import mean_and_stderr
 from undiffuse.training import train_bank
 
@@ -82,10 +88,10 @@ def judges(data: Dataset) -> Classifiers | None:
     return Classifiers.train(*data.images) if isinstance(data, ImageDataset) else None
 
 
-def curve(recipe: str, seeds: int) -> list[Point]:
+def curve(recipe: str, shares: Sequence[float], seeds: int) -> list[Point]:
     """Train a recipe with each share of its passes; print a line for each."""
     judge, out = judges(ud.datasets.load(ud.config.load(recipe))), []
-    for share in SHARES:
+    for share in shares:
         numbers = np.array([measured(recipe, share, seed, judge) for seed in range(seeds)])
         out.append(Point(recipe, share, *(mean_and_stderr(column) for column in numbers.T)))
         one = out[-1]
@@ -95,6 +101,16 @@ def curve(recipe: str, seeds: int) -> list[Point]:
             flush=True,
         )
     return out
+
+
+def read_curves(path: Path) -> list[list[Point]]:
+    """Curves of an earlier run, from its JSON; UserError if the file holds none."""
+    content = read_file(path, LARGEST_TEXT)
+    try:
+        curves = json.loads(content)["curves"]
+        return [[Point(**point) for point in points] for points in curves]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} holds no curves of this benchmark") from None
 
 
 @styled
@@ -130,12 +146,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[JsonFile.options()]
     )
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=ud.presets(), metavar="PRESET")
+    parser.add_argument("--shares", nargs="+", type=float, default=SHARES, help="of the passes of each, ascending")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
+    parser.add_argument("--beside", type=Path, metavar="FILE", help="JSON of an earlier run, kept in figure and --json")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the curves here, as PNG")
     options = parser.parse_args(argv)
     try:
+        require(options.seeds >= 2, f"seeds = {options.seeds}: wanted at least two, for errors to be known")
+        for recipe, share in product(options.recipes, options.shares):
+            with_share_of_passes(ud.config.load(recipe), share)
         file = JsonFile(parser, argv, options)
-        found = [curve(recipe, options.seeds) for recipe in options.recipes]
+        earlier = [] if options.beside is None else read_curves(options.beside)
+        found = [*earlier, *(curve(recipe, options.shares, options.seeds) for recipe in options.recipes)]
     except UserError as error:
         parser.error(str(error))
     if options.figure is not None:
