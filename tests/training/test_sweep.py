@@ -228,11 +228,14 @@ def test_stable_targets_over_two_of_five_points_are_the_posterior_mean_on_the_av
     assert np.abs(without - behind @ points).max() > 0.1
 
 
-def test_stable_targets_at_little_noise_are_the_samples_themselves_however_small_the_share(rng):
+@pytest.mark.parametrize("blends", [0.0, 0.5])
+def test_stable_targets_at_little_noise_are_the_samples_themselves_however_small_the_share(rng, blends):
+    """Of a blend that is nearest to x_a, that is x_a."""
     forward = ud.ForwardProcess(ud.NoiseSchedule.linear(20, 1e-4, 0.4))
     points = rng.standard_normal((40, 3)).astype("f4")
     parametrisation = Parametrisation(forward, Architecture(3, 5, prediction="x0"))
-    training = settings_with(targets="stable", posterior_share=0.001).training
+    near = {"blends": blends, "blend_own": [1, 1], "blend_other": [0, 1e-3]}
+    training = settings_with(targets="stable", posterior_share=0.001, **near).training
     _, targets = Examples(parametrisation, points, points, 0, 1, training).of_pass(0)
     np.testing.assert_allclose(np.sort(targets, axis=0), np.sort(points, axis=0), atol=1e-5)
 

@@ -156,7 +156,7 @@ class TrainingSection(Section):
     blends : float
         Share of the inputs made from ``u x_a + v x_b``, a kind of mixup: two training samples in the network's
         variables. They are faint, mixed, overlaid and too bright states, which the reverse process may pass through
-        and diffused data do not. Their target is always the posterior mean.
+        and diffused data do not. Their target is always the posterior mean, for ``stable`` targets over a set with x_a.
     blend_own, blend_other : (float, float)
         Ranges on which u and v are uniform.
     """

@@ -128,18 +128,20 @@ class DevicePasses:
         -------
         x_t, target : (times, n, width)
         """
-        x0, xi = self._train[draws.order], draws.xi
+        own, xi = self._train[draws.order], draws.xi
+        x0 = own
         if draws.blends is not None:
-            x0 = draws.blends.own * x0 + draws.blends.other * self._train[draws.blends.others]
+            x0 = draws.blends.own * own + draws.blends.other * self._train[draws.blends.others]
         x_t = self._signal * x0 + self._noise * xi
         if draws.points is not None:
-            mean = self._posterior_means(x_t, self._train[draws.points], x0, self._added(draws))
+            mean = self._posterior_means(x_t, self._train[draws.points], own, self._added(draws))
             implied = (x_t - self._signal * mean) / self._noise
             # A blend is not a sample of the data, so the noise that was added to it is never its target.
             if self._averaged or draws.blends is None:
                 x0, xi = mean, implied
             else:
-                x0, xi = (torch.where(draws.blends.which, answer, own) for answer, own in ((mean, x0), (implied, xi)))
+                which = draws.blends.which
+                x0, xi = torch.where(which, mean, x0), torch.where(which, implied, xi)
         return x_t, self._target(x0, xi, x_t)
 
     def _measured(self, x0: torch.Tensor, purpose: Purpose) -> Pair:
@@ -166,8 +168,7 @@ class DevicePasses:
         if draws.points is None or self._training.targets != "stable":
             return None
         missing = torch.ones_like(draws.order, dtype=torch.bool).scatter_(1, draws.points, False)
-        added = missing.gather(1, draws.order)[..., None]
-        return added if draws.blends is None else added & ~draws.blends.which
+        return missing.gather(1, draws.order)[..., None]
 
     def _posterior_means(
         self, x_t: torch.Tensor, points: torch.Tensor, own: torch.Tensor, added: torch.Tensor | None

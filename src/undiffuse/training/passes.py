@@ -65,6 +65,7 @@ class Examples:
         blended = rng.random(len(x0)) < self._blends
         u, v = rng.random((2, blended.sum(), 1), dtype=np.float32)
         others = self._train[rng.integers(0, len(x0), blended.sum())]
+        own = x0.copy() if self._targets == "stable" else x0
         x0[blended] = between(self._training.blend_own, u) * x0[blended]
         x0[blended] += between(self._training.blend_other, v) * others
         xi, x_t = self._diffused(x0, rng)
@@ -73,8 +74,8 @@ class Examples:
         chosen = rng.permutation(len(x0))[: self._points]
         added = np.zeros(len(x0), bool)
         if self._targets == "stable":
-            added = ~blended & ~np.isin(order, chosen)
-        x0[answered] = self._posterior_means(x_t[answered], self._train[chosen], x0[answered], added[answered])
+            added = ~np.isin(order, chosen)
+        x0[answered] = self._posterior_means(x_t[answered], self._train[chosen], own[answered], added[answered])
         signal, noise = np.float32(self._forward.signal(self.t)), np.float32(self._forward.noise(self.t))
         xi[answered] = (x_t[answered] - signal * x0[answered]) / noise
         return x_t, self._target(x0, xi, x_t)
