@@ -18,7 +18,7 @@ _PIXELS = (28, 28)
 
 # Seconds of training on two cores of a server (AVX-512), 2026-11-26: measured (README.md, docs/digits.md), and for the
 # thesis's digits planned from a few passes (docs/scaling.md). Those of all ten classes were planned on
-# 2026-11-27, on two cores without AVX-512.
+# 2026-11-28 (docs/digits.md).
 SECONDS = {
     "spiral-2pi": 18.0,
     "spiral-2pi-best": 14.0,
@@ -29,8 +29,8 @@ SECONDS = {
     "mnist-01-clear": 13 * 60.0,
     "mnist-01-laptop": 1260.0,
     "mnist-13-laptop": 1260.0,
-    "mnist-laptop": 65 * 60.0,
-    "fashion-laptop": 65 * 60.0,
+    "mnist-laptop": 34 * 60.0,
+    "fashion-laptop": 34 * 60.0,
     "mnist-01": 159 * 3600.0,
     "mnist-13": 159 * 3600.0,
 }
