@@ -8,9 +8,9 @@ held-out data: points by their distance to the curve, over that of fresh points;
 classifier's features, the same classifier for every bank. Seconds are wall-clock time of one process for each core,
 their start included. An hour and a quarter on one core.
 
-    python benchmarks/quality.py --recipes mnist-01-short --shares 0.25 0.5 1 --beside quality.json --json all.json
+    python benchmarks/quality.py --recipes mnist-01-short --shares 0.25 0.5 1 --beside quality.json --figure all.png
 
-measures one recipe more and puts it beside what a file holds, in figure and JSON.
+measures one recipe more and draws it beside what the first found.
 """
 
 from __future__ import annotations
@@ -148,20 +148,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=ud.presets(), metavar="PRESET")
     parser.add_argument("--shares", nargs="+", type=float, default=SHARES, help="of the passes of each, ascending")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
-    parser.add_argument("--beside", type=Path, metavar="FILE", help="JSON of an earlier run, kept in figure and --json")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the curves here, as PNG")
+    parser.add_argument(
+        "--beside", nargs="+", type=Path, default=[], metavar="FILE", help="JSON files whose curves are drawn too"
+    )
     options = parser.parse_args(argv)
+    if options.beside and options.figure is None:
+        parser.error("--beside is of what is drawn: give --figure FILE")
     try:
         require(options.seeds >= 2, f"seeds = {options.seeds}: wanted at least two, for errors to be known")
         for recipe, share in product(options.recipes, options.shares):
             with_share_of_passes(ud.config.load(recipe), share)
         file = JsonFile(parser, argv, options)
-        earlier = [] if options.beside is None else read_curves(options.beside)
-        found = [*earlier, *(curve(recipe, options.shares, options.seeds) for recipe in options.recipes)]
+        earlier = [points for path in options.beside for points in read_curves(path)]
+        found = [curve(recipe, options.shares, options.seeds) for recipe in options.recipes]
     except UserError as error:
         parser.error(str(error))
     if options.figure is not None:
-        save(drawn(found), options.figure)
+        save(drawn([*earlier, *found]), options.figure)
     file.write({"curves": [[point.__dict__ for point in points] for points in found]})
 
 
