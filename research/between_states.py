@@ -26,7 +26,8 @@ from undiffuse.networks.network import Tying
 from undiffuse.physics import Classes
 from undiffuse.physics.curves import curvatures
 from undiffuse.physics.empirical import in_the_middle
-from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.runs.config import Config
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.studies.small_banks import trained_with_adam
 from undiffuse.support.arrays import Float32
 from undiffuse.support.threads import one_thread, one_torch_thread

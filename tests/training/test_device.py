@@ -9,8 +9,9 @@ from side_by_side import AS_GPU, EXACT, RATES, fresh, problem, tiny
 from undiffuse import Architecture, datasets
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.network import Autoencoder, Weights
-from undiffuse.runs.config import Block, TrainingSection
+from undiffuse.runs.config import Block
 from undiffuse.runs.folder import RunFolder
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.support.threads import one_torch_thread
 from undiffuse.training import Execution, room, train_bank, train_run
 from undiffuse.training.blocks import BlockTrainer

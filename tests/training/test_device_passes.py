@@ -7,7 +7,7 @@ import torch
 from undiffuse import Architecture
 from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.networks.parametrisation import Parametrisation
-from undiffuse.runs.config import TrainingSection
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.training.device_passes import Blends, DevicePasses, Draws
 from undiffuse.training.passes import Examples
 

@@ -6,7 +6,7 @@ import torch
 
 from undiffuse import Architecture, UserError
 from undiffuse.networks.network import start_weights
-from undiffuse.runs.config import TrainingSection
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.training.engines import KERNEL, TrainingState, build, choose
 
 ACTIVATIONS = {"relu": torch.relu, "linear": lambda u: u, "sigmoid": torch.sigmoid}

@@ -15,7 +15,7 @@ import undiffuse as ud
 from side_by_side import RATES, fresh, problem, tiny
 from undiffuse import Architecture, datasets
 from undiffuse.networks.network import Weights
-from undiffuse.runs.config import TrainingSection
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.training import train_bank, train_run
 from undiffuse.training.engines import choose
 from undiffuse.training.torch_engine import TorchEngine, Way

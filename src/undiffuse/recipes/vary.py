@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from undiffuse.diffusion.schedule import NoiseSchedule
-from undiffuse.runs.config import Config, DiffusionSection, TrainingSection, validate
+from undiffuse.runs.config import Config, validate
+from undiffuse.runs.sections import DiffusionSection, TrainingSection
 from undiffuse.support.errors import UserError, require
 from undiffuse.training.blocks import total_passes
 

@@ -11,7 +11,8 @@ import numpy as np
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.networks.parametrisation import Parametrisation
 from undiffuse.physics.cascade import Moments, gains, half_step, half_time, regression_slopes, two_layer_half
-from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.runs.config import Config
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.studies.small_banks import centred, seconds_of_step, trained_with_adam
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.stats import PrincipalAxes

@@ -14,7 +14,7 @@ from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.objective import xi_errors
 from undiffuse.networks.network import Architecture, Weights
 from undiffuse.networks.parametrisation import Parametrisation
-from undiffuse.runs.config import TrainingSection
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.studies.small_banks import fresh_states
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.errors import UserError

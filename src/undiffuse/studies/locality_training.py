@@ -14,7 +14,8 @@ from undiffuse.diffusion.exact import EmpiricalDenoiser, GaussianDenoiser
 from undiffuse.diffusion.patches import PatchDenoiser
 from undiffuse.networks.network import Architecture
 from undiffuse.physics.locality import put_back
-from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.runs.config import Config
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.studies.small_banks import seconds_of_step, trained_with_adam
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.costs import seconds_of

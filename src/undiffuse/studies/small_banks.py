@@ -12,7 +12,8 @@ from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.networks.network import Architecture, Autoencoder, Weights, start_weights
 from undiffuse.networks.parametrisation import Parametrisation
-from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.runs.config import Config
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.support.arrays import Array, Float32, Floats
 from undiffuse.support.streams import Purpose, stream
 from undiffuse.training import engines

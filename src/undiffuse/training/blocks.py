@@ -12,7 +12,8 @@ import numpy as np
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.networks.network import Architecture, Weights, start_weights
 from undiffuse.networks.parametrisation import Parametrisation
-from undiffuse.runs.config import Block, Config, TrainingSection
+from undiffuse.runs.config import Block, Config
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.support import gpu
 from undiffuse.support.arrays import Arrays, Float32, Floats
 from undiffuse.support.errors import UserError

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from undiffuse.networks.parametrisation import Parametrisation
-from undiffuse.runs.config import TrainingSection
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.support.philox import Rows
 from undiffuse.support.streams import Purpose, key_words
 from undiffuse.training.passes import between

@@ -9,7 +9,8 @@ import numpy as np
 
 from undiffuse.kernels import LANES, LARGEST_DIM
 from undiffuse.networks.network import Architecture, Weights
-from undiffuse.runs.config import Config, TrainingSection
+from undiffuse.runs.config import Config
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.support import gpu
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.errors import UserError

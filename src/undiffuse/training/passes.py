@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.objective import bound_weight
 from undiffuse.networks.parametrisation import Parametrisation
-from undiffuse.runs.config import TrainingSection
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.support.arrays import Float32, Floats
 from undiffuse.support.stats import exp_rows
 from undiffuse.support.streams import Purpose, stream

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from undiffuse.networks.network import Architecture
-from undiffuse.runs.config import Block, TrainingSection
+from undiffuse.runs.config import Block
+from undiffuse.runs.sections import TrainingSection
 from undiffuse.support import gpu
 from undiffuse.support.errors import UserError
 from undiffuse.support.memory import in_bytes
