@@ -27,12 +27,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -41,7 +39,7 @@ from matplotlib.figure import Figure
 import undiffuse as ud
 from peer_methods import MLP, AtOnce, Bank, Forest, Kernel, Mixture, Peer, Shared, UNet
 from quality import judges
-from timing import JsonFile
+from timing import JsonFile, drawing_options, earlier
 from undiffuse.datasets import Dataset
 from undiffuse.figures.style import GREY, panels, save, styled, ticks_at_round_numbers
 from undiffuse.metrics import Evaluation
@@ -183,14 +181,6 @@ def compared(case: Case) -> Iterator[Look]:
             yield look
 
 
-def looks_of(path: Path) -> list[Look]:
-    """Looks of an earlier run; UserError if the file is none of ours."""
-    try:
-        return [Look(**look) for look in json.loads(path.read_text())["looks"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: wanted the JSON file of an earlier run ({error})") from error
-
-
 @styled
 def drawn(looks: Sequence[Look], labels: dict[str, str]) -> Figure:
     """Quality against seconds of training, a panel for each measure."""
@@ -221,7 +211,9 @@ def drawn(looks: Sequence[Look], labels: dict[str, str]) -> Figure:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train everyone, print a line for each look, and draw."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[JsonFile.options()]
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[JsonFile.options(), drawing_options()],
     )
     parser.add_argument("case", choices=CASES)
     parser.add_argument("--seconds", nargs="+", type=float, metavar="S", help="when to look")
@@ -229,10 +221,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     methods = ("bank", *AT_ONCE, *SHARED)
     parser.add_argument("--only", nargs="+", choices=methods, help="methods to measure; all by default")
     parser.add_argument("--sets", type=int, metavar="N", help="sets of 1,000 samples at each look")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the curves here, as PNG")
-    parser.add_argument(
-        "--beside", nargs="+", type=Path, default=[], metavar="FILE", help="JSON files whose looks are drawn too"
-    )
     options = parser.parse_args(argv)
     warnings.simplefilter("ignore")  # of mixtures that do not converge
     torch.set_num_threads(cores())
@@ -250,19 +238,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if case.replicates < 2:
         parser.error(f"--sets {case.replicates}: wanted at least 2, for error bars")
-    if options.beside and options.figure is None:
-        parser.error("--beside is of what is drawn: give --figure FILE")
     found: list[Look] = []
     try:
         file = JsonFile(parser, argv, options)
-        earlier = [look for path in options.beside for look in looks_of(path)]
+        known = earlier(options, "looks", lambda look: Look(**look))
         for look in compared(case):
             found.append(look)
             file.write({"looks": [each.__dict__ for each in found]})
     except UserError as error:
         parser.error(str(error))
     if options.figure is not None:
-        save(drawn([*earlier, *found], case.drawn), options.figure)
+        save(drawn([*known, *found], case.drawn), options.figure)
 
 
 if __name__ == "__main__":

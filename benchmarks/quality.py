@@ -16,18 +16,16 @@ measures one recipe more and draws it beside what the first found.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, product
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import undiffuse as ud
-from timing import JsonFile, seconds
+from timing import JsonFile, drawing_options, earlier, seconds
 from undiffuse.datasets import Dataset, ImageDataset
 from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, MODEL, panels, save, styled, ticks_at_round_numbers
 from undiffuse.metrics import Evaluation
@@ -35,7 +33,6 @@ from undiffuse.metrics.classifiers import Classifiers
 from undiffuse.recipes.vary import with_share_of_passes
 from undiffuse.support.arrays import Floats
 from undiffuse.support.errors import UserError, require
-from undiffuse.support.files import LARGEST_TEXT, read_file
 from undiffuse.support.stats import mean_and_stderr
 from undiffuse.training import train_bank
 
@@ -103,16 +100,6 @@ def curve(recipe: str, shares: Sequence[float], seeds: int) -> list[Point]:
     return out
 
 
-def read_curves(path: Path) -> list[list[Point]]:
-    """Curves of an earlier run, from its JSON; UserError if the file holds none."""
-    content = read_file(path, LARGEST_TEXT)
-    try:
-        curves = json.loads(content)["curves"]
-        return [[Point(**point) for point in points] for points in curves]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} holds no curves of this benchmark") from None
-
-
 @styled
 def drawn(curves: Sequence[Sequence[Point]]) -> Figure:
     """Held-out error and distance of samples against seconds: points above, images below where there are any."""
@@ -143,30 +130,26 @@ def _line(axis: Axes, points: Sequence[Point], name: str, colour: str) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, measure, print and draw."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[JsonFile.options()]
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[JsonFile.options(), drawing_options()],
     )
     parser.add_argument("--recipes", nargs="+", default=RECIPES, choices=ud.presets(), metavar="PRESET")
     parser.add_argument("--shares", nargs="+", type=float, default=SHARES, help="of the passes of each, ascending")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the curves here, as PNG")
-    parser.add_argument(
-        "--beside", nargs="+", type=Path, default=[], metavar="FILE", help="JSON files whose curves are drawn too"
-    )
     options = parser.parse_args(argv)
-    if options.beside and options.figure is None:
-        parser.error("--beside is of what is drawn: give --figure FILE")
     try:
         require(options.seeds >= 2, f"seeds = {options.seeds}: wanted at least two, for errors to be known")
         for recipe, share in product(options.recipes, options.shares):
             with_share_of_passes(ud.config.load(recipe), share)
         file = JsonFile(parser, argv, options)
-        earlier = [points for path in options.beside for points in read_curves(path)]
+        known = earlier(options, "curves", lambda points: [Point(**point) for point in points])
         found = [curve(recipe, options.shares, options.seeds) for recipe in options.recipes]
     except UserError as error:
         parser.error(str(error))
-    if options.figure is not None:
-        save(drawn([*earlier, *found]), options.figure)
     file.write({"curves": [[point.__dict__ for point in points] for points in found]})
+    if options.figure is not None:
+        save(drawn([*known, *found]), options.figure)
 
 
 if __name__ == "__main__":

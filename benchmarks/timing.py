@@ -1,17 +1,21 @@
-"""What the benchmarks share: the seconds of a piece of work, and the JSON file of a result."""
+"""What the benchmarks share: the seconds of a piece of work, the JSON file of a result, and those of earlier runs."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import undiffuse as ud
+from undiffuse.support.errors import UserError
 from undiffuse.support.files import check_output, write_json
+
+T = TypeVar("T")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -19,6 +23,29 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def drawing_options() -> argparse.ArgumentParser:
+    """Return ``--figure`` and ``--beside``, as a parent of a benchmark's own parser."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="also draw the curves here, as PNG")
+    parser.add_argument(
+        "--beside", nargs="+", type=Path, default=[], metavar="FILE", help="JSON files whose curves are drawn too"
+    )
+    return parser
+
+
+def earlier(options: argparse.Namespace, key: str, made: Callable[[Any], T]) -> list[T]:
+    """Read what the files of ``--beside`` hold under ``key``; UserError if one is no such file, or nothing is drawn."""
+    if options.beside and options.figure is None:
+        raise UserError("--beside is of what is drawn: give --figure FILE")
+    found: list[T] = []
+    for path in options.beside:
+        try:
+            found += [made(each) for each in json.loads(path.read_text())[key]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: wanted the JSON file of an earlier run ({error})") from error
+    return found
 
 
 class JsonFile:

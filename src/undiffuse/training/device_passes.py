@@ -113,8 +113,8 @@ class DevicePasses:
         blends, points = None, None
         if self._training.blends:
             which = (rows.uniform(2, n) < self._training.blends)[..., None]
-            bounds = self._training.blend_own, self._training.blend_other
-            u, v = (between(b, rows.uniform(3 + i, n)[..., None]).to(xi.dtype) for i, b in enumerate(bounds))
+            ranges = (3, self._training.blend_own), (4, self._training.blend_other)
+            u, v = (between(bounds, rows.uniform(draw, n)[..., None]).to(xi.dtype) for draw, bounds in ranges)
             own, other = torch.where(which, u, torch.ones_like(u)), torch.where(which, v, torch.zeros_like(v))
             blends = Blends(which, own, other, rows.below(5, n, n))
         if self._averaged or blends is not None:

@@ -52,30 +52,29 @@ class Examples:
         self._forward: ForwardProcess = parametrisation.forward
         self._train, self._held_out = train, held_out
         self._seed, self.t = seed, t
-        self._training, self._targets, self._blends = training, training.targets, training.blends
+        self._training = training
         self._points = max(1, int(training.posterior_share * len(train)))
 
     def of_pass(self, number: int) -> tuple[Float32, Float32]:
         """Inputs and targets of pass ``number``, in the order of the pass; each ``(n, dim)`` float32."""
-        rng = stream(self._seed, Purpose.PASS, self.t, number)
+        rng, training = stream(self._seed, Purpose.PASS, self.t, number), self._training
         order = rng.permutation(len(self._train))
         x0 = np.take(self._train, order, axis=0)
-        if self._targets == "sample" and not self._blends:
+        if training.targets == "sample" and not training.blends:
             return self._pair(x0, rng)
-        blended = rng.random(len(x0)) < self._blends
+        blended = rng.random(len(x0)) < training.blends
         u, v = rng.random((2, blended.sum(), 1), dtype=np.float32)
         others = self._train[rng.integers(0, len(x0), blended.sum())]
-        own = x0.copy() if self._targets == "stable" else x0
-        x0[blended] = between(self._training.blend_own, u) * x0[blended]
-        x0[blended] += between(self._training.blend_other, v) * others
+        x0[blended] = between(training.blend_own, u) * x0[blended] + between(training.blend_other, v) * others
         xi, x_t = self._diffused(x0, rng)
         # A blend is not a sample of the data, so the noise that was added to it is never its target.
-        answered = blended if self._targets == "sample" else np.ones(len(x0), bool)
+        answered = blended if training.targets == "sample" else np.ones(len(x0), bool)
         chosen = rng.permutation(len(x0))[: self._points]
         added = np.zeros(len(x0), bool)
-        if self._targets == "stable":
+        if training.targets == "stable":
             added = ~np.isin(order, chosen)
-        x0[answered] = self._posterior_means(x_t[answered], self._train[chosen], own[answered], added[answered])
+        own = self._train[order[answered]]
+        x0[answered] = self._posterior_means(x_t[answered], self._train[chosen], own, added[answered])
         signal, noise = np.float32(self._forward.signal(self.t)), np.float32(self._forward.noise(self.t))
         xi[answered] = (x_t[answered] - signal * x0[answered]) / noise
         return x_t, self._target(x0, xi, x_t)
