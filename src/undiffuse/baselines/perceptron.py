@@ -46,8 +46,8 @@ class PerceptronResult:
 class Perceptron:
     """Rosenblatt's rule: ``w += gamma y x`` on every mistake, sample after sample.
 
-    With the true label y in the error ``E = -y (x . w)/|w|`` of a misclassified sample (Annex II writes the predicted
-    one, hence no minus sign), the rule is its gradient descent up to a factor.
+    It is gradient descent of the error ``E = -y x . w`` of a misclassified sample, with the true label y. Annex II writes
+    the predicted one, hence no minus sign, and divides by ``|w|``.
 
     Attributes
     ----------

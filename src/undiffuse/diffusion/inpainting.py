@@ -3,7 +3,7 @@
 ``thesis`` and ``repaint`` run the reverse process on the destroyed part and put the known part, freshly diffused to the
 level of each time, beside it; they end with the known part as it was. ``thesis`` visits each time once. ``repaint``
 (Lugmayr et al. 2022) diffuses the state back up by ``jump`` steps and denoises it again, so that each stretch of
-``jump`` steps is made ``repeats`` times and the two parts can become consistent. Neither draws from the conditional law
+``jump`` steps but the last is made ``repeats`` times and the two parts can become consistent. Neither draws from the conditional law
 of the reverse process. ``smc`` does as ``particles`` grow: :mod:`undiffuse.diffusion.particles`.
 """
 
@@ -40,7 +40,7 @@ class Inpainting:
     jump : int
         Steps of a jump back up; ``repaint`` only.
     repeats : int
-        How often each stretch of ``jump`` steps is made; ``repaint`` only.
+        How often each stretch of ``jump`` steps but the last is made; ``repaint`` only.
     particles : int
         Particles of each sample, of which one is returned; ``smc`` only.
 

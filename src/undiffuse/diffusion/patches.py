@@ -34,7 +34,7 @@ class PatchDenoiser(Denoiser):
     With ``equivariant`` the sum goes over places too, ``x0_hat_i = sum_{a,j} w_{a,j} x^a_j``: a patch may come from
     anywhere that lies to the edges as pixel i does, so that patches are cut alike (the boundary-broken equivariant
     local score of the same paper). Each estimate is exact, yet those of different pixels belong to different
-    posteriors: the score is no gradient, and there is no density.
+    posteriors: in general the score is no gradient, and there is no density.
 
     Parameters
     ----------

@@ -52,7 +52,8 @@ class Sampler(ABC):
     name : str
         Name in :data:`SAMPLERS` and on the command line.
     evaluations : int
-        Evaluations of the network in a step; times the steps, the number of function evaluations (NFE).
+        Evaluations of the network in a step; times the steps, the number of function evaluations (NFE), one less for
+        ``ode``.
 
     Examples
     --------

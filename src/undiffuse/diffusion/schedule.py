@@ -155,7 +155,7 @@ class NoiseSchedule:
         T : int
             Number of times.
         beta_1, beta_T : float
-            First and last beta; ``constant`` uses ``beta_T`` only, ``cosine`` neither.
+            First and last beta, for ``sigmoid`` their limits; ``constant`` uses ``beta_T`` only, ``cosine`` neither.
         """
         one_of("schedule", name, SCHEDULES)
         if name == "cosine":

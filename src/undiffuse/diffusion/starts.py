@@ -1,6 +1,6 @@
 """Where the reverse process starts: from pure noise at T, or from the data's Gaussian at an earlier time.
 
-Above the speciation time the diffused data have no structure but their mean and covariance, so nothing is lost by
+Above the speciation time the diffused data have little structure beyond their mean and covariance, so little is lost by
 starting there, and steps are saved for where structure comes into being (Raya & Ambrogioni 2023).
 """
 

@@ -52,7 +52,7 @@ class Work:
 
     @property
     def log_density(self) -> Floats:
-        """``log <e^-W>`` of each point, ``(n,)``; on average too low by about ``1/(2 ESS)``, by Jensen's inequality."""
+        """``log <e^-W>`` of each point, ``(n,)``; by Jensen too low by ``(1/ESS - 1/K)/2`` if that is small."""
         top, total = exp_rows(-self.total)
         return np.asarray(top + np.log(total / self.total.shape[1]))
 

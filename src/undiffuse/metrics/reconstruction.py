@@ -29,7 +29,7 @@ class Score(Result):
     pixel_error : float
         Root mean square difference to the original, per pixel, in units of the pixel range.
     spread : float
-        Root mean square deviation of an image's repeats from their mean, per pixel, in the same units.
+        Standard deviation of an image's repeats (n - 1), root mean square over pixels and images, in the same units.
     """
 
     kept: float

@@ -37,8 +37,8 @@ class Architecture:
     prediction : {"xi", "x0", "v"}
         What the network predicts; the thesis predicts the noise xi (eps-prediction).
     skip : {"none", "scalar", "gaussian"}
-        What the network is added to: nothing (thesis), the best scalar multiple of ``x_t`` (the preconditioning of EDM,
-        with its c_skip and c_out), or the full Wiener filter. With a skip the network learns only what that linear
+        What the network is added to: nothing (thesis), the best scalar multiple of ``x_t - sqrt(alpha_bar) mu`` (the
+        preconditioning of EDM, with its c_skip and c_out), or the full Wiener filter. With a skip the network learns only what that linear
         theory misses, in units of its error; see :class:`~undiffuse.networks.parametrisation.Parametrisation`.
     activation : str
         A name in :data:`~undiffuse.networks.activations.ACTIVATIONS`: "relu" (thesis), "linear", "sigmoid".
@@ -355,7 +355,7 @@ class Autoencoder:
 
         ``H`` is the integral of the activation: ``u^2/2`` (linear), ``log(1 + e^u)`` (sigmoid), ``max(u, 0)^2/2``
         (ReLU, which needs no switch to a linear activation). ``s_k`` are the signs of the decoder. Its gradient is
-        ``r(x) - x``, so E is minus a physical potential; the thesis's second term should read ``|x - b_r|^2``
+        ``r(x) - x``, so E is minus a physical potential; the thesis's second term should read ``-|x - b_r|^2/2``
         (Kamyshanska & Memisevic 2015).
 
         Raises

@@ -40,7 +40,7 @@ _LOST = 1e-13  # share of the variance below which a covariance is singular in d
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _TURN = 4.0  # change of the integrand's logarithm along a panel, which these nodes follow to the last digits
 _MOST_PANELS = 20_000
-_SHARP = 0.02  # width of the logistic law that stands for a step
+_SHARP = 0.02  # width of the logistic law that stands for a step, where log odds spread by 1 or more
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class TwoGaussians:
         r"""Speciation time to leading order in ``theta``, where both laws are near that of the noise.
 
         The divergence is ``A' theta^2/2 + B' theta^4/4`` with ``A' = |mu_a - mu_b|^2/s^2`` and
-        ``B' = tr(C_a - C_b)^2/s^4``, and the variance twice the mean, so it has to be 2: with ``A = A'/4`` and
+        ``B' = tr[(C_a - C_b)^2]/s^4``, and the variance twice the mean, so it has to be 2: with ``A = A'/4`` and
         ``B = B'/8``, ``theta^-2 = (A + sqrt(A^2 + 4 B))/2``. Where means differ and grow as sqrt(N) that is
         ``log(A)/2 ~ log(N)/2``, where they do not ``log(B)/4 ~ log(N)/4``, as Achilli et al. have it.
         """
@@ -212,10 +212,11 @@ class TwoGaussians:
     def accuracy(self, tau: float) -> float:
         """Probability that the likelier class is the right one: that of the best classifier of ``x_tau``.
 
-        The step is a logistic one of width 0.02 and 0.04, from which the square of the width is extrapolated away; the
-        tests find it good to 1e-4 in one dimension, where it is worst.
+        The step is a logistic one of width 0.02 and 0.04, times the log odds' standard deviation where that is below 1,
+        and the square of the width is extrapolated away; the tests hold it to 1e-5 in one dimension, where it is worst.
         """
-        return (4 * self._mean(tau, _SHARP) - self._mean(tau, 2 * _SHARP)) / 3
+        width = _SHARP * min(1.0, float(np.sqrt(self.shares @ self.log_odds(tau)[1])))
+        return (4 * self._mean(tau, width) - self._mean(tau, 2 * width)) / 3
 
     def kept_at(self, level: float) -> float:
         """Last OU time at which :meth:`kept` is ``level``; NaN where it never is from 0.01 on.

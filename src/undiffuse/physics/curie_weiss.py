@@ -263,26 +263,28 @@ class CurieWeiss:
         return np.asarray(0.5 / np.tanh(tau) * mu**2 - 2 * _log_cosh(argument))
 
     def potential_large_time(self, mu: ArrayLike, tau: float) -> Floats:
-        """Equation (28) as it stands: ``mu^2/2 - 2 log cosh[m* (h + sqrt(N) mu theta)]``; 37 % off at tau = 0.5."""
+        """Equation (28) as it stands: ``mu^2/2 - 2 log cosh[m* (h + sqrt(N) mu theta)]``; wells 37 % too far out at tau = 0.5."""
         mu = np.asarray(mu, float)
         return np.asarray(0.5 * mu**2 - 2 * _log_cosh(self.m_star * (self.h + np.sqrt(self.N) * mu * np.exp(-tau))))
 
     def potential_early(self, mu: ArrayLike, tau: float) -> Floats:
-        """Limit of (28) where ``N theta^2 >> 1``: two parabolas, ``mu^2/2 - 2 m* sqrt(N) theta |mu|``."""
+        """Limit of (28) at h = 0 where ``N theta^2 >> 1``, up to a constant: ``mu^2/2 - 2 m* sqrt(N) theta |mu|``."""
         mu = np.asarray(mu, float)
         return np.asarray(0.5 * mu**2 - 2 * self.m_star * np.sqrt(self.N) * np.exp(-tau) * np.abs(mu))
 
     def potential_late(self, mu: ArrayLike, tau: float) -> Floats:
-        """Limit of (28) where ``N theta^2 << 1``: ``[mu - 2 m* tanh(h m*) sqrt(N) theta]^2/2``."""
+        """Limit of (28) where ``N theta^2 << 1``, up to a constant: ``[mu - 2 m* tanh(h m*) sqrt(N) theta]^2/2``."""
         centre = 2 * self.m_star * np.tanh(self.h * self.m_star) * np.sqrt(self.N) * np.exp(-tau)
         return np.asarray(0.5 * (np.asarray(mu, float) - centre) ** 2)
 
     def critical_time(self, criterion: Criterion) -> float:
-        """OU time at which the symmetry breaks, by one of three criteria that agree only in order of magnitude.
+        """OU time at which the symmetry breaks, by one of three criteria.
+
+        For many spins the first two agree up to O(1/N), and the third is larger by ``log(2)/2``.
 
         ``marginal``: at h = 0 the law of mu turns bimodal, ``r = Gamma``. ``covariance``: ``Lambda theta^2 = 1`` with
-        ``Lambda`` the variance of mu at tau = 0. ``potential``: at h = 0 the reverse potential gets a second well,
-        ``1 - theta^4 = 2 N m*^2 theta^2``; a plain Gaussian of variance above 2 does that as well.
+        ``Lambda`` the variance of mu at tau = 0. ``potential``: at h = 0 the reverse potential repels at mu = 0,
+        ``1 - theta^4 = 2 N m*^2 theta^2``; that of a plain Gaussian of variance above 2 does so too, without wells.
 
         Raises
         ------

@@ -20,7 +20,7 @@ def potential_curve(
     """Curvature of the reverse potential along the line of class means, midway between them.
 
     Minus the slope of ``e . (x + 2 s^2 score)`` along e, averaged over diffused samples whose coordinate along e is
-    moved to that of the middle; positive for one well, negative for two.
+    moved to that of the middle; positive where the middle attracts, negative where it repels.
 
     Parameters
     ----------

@@ -68,7 +68,8 @@ def predictions(
 ) -> dict[str, Prediction]:
     """All predictions, by short names.
 
-    ``bimodality``: the law along the line of class means turns bimodal, ``r = Gamma``, so ``tau = log(r0 - w0 + 1)/2``.
+    ``bimodality``: ``r = Gamma``, so ``tau = log(r0 - w0 + 1)/2``, where the law along the line of class means turns
+    bimodal if both classes are as large; unequal ones do so at a larger r, so at a smaller tau.
     ``instability``: the potential's fixed point between two *points* turns unstable (Raya & Ambrogioni 2023),
     ``tau = log(r0 + sqrt(r0^2 + 1))/2``; ``instability with variance``: between two Gaussians,
     ``tau = log(r0 + sqrt(r0^2 + (1 - w0)^2))/2``. ``class Gaussians``: the cloning curve, which is the U-turn curve as

@@ -110,7 +110,7 @@ def level_assumes(classes: Classes) -> str:
     if len(counts) > 2:
         return f"{len(counts)} classes taken as two equal Gaussians of one covariance, at r = Gamma"
     low, high = sorted(100 * counts / counts.sum())
-    return f"two Gaussians of one covariance with shares of {high:.1f} and {low:.1f} %, at r = Gamma (bimodality)"
+    return f"two Gaussians of one covariance with shares of {high:.1f} and {low:.1f} %, at r = Gamma"
 
 
 @dataclass(frozen=True)

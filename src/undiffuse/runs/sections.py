@@ -44,7 +44,7 @@ class DiffusionSection(Section):
     schedule : {"linear", "cosine", "sigmoid", "constant"}
         Noise schedule; see :class:`undiffuse.NoiseSchedule`.
     beta_1, beta_T : float
-        First and last beta; ``constant`` uses ``beta_T`` only, ``cosine`` neither.
+        First and last beta, for ``sigmoid`` their limits; ``constant`` uses ``beta_T`` only, ``cosine`` neither.
     noise_scale : float
         ``s``, in units of the data: the row "xi" of the thesis's Table 2.
     """

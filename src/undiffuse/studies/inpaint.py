@@ -45,7 +45,7 @@ class Settings:
     jump : int
         Steps of a jump; repaint only.
     repeats : int
-        How often each stretch of jump steps is made; repaint only.
+        How often each stretch of jump steps but the last is made; repaint only.
     particles : int
         Particles of each image; smc only.
     ceilings : bool
