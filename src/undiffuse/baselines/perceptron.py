@@ -46,8 +46,8 @@ class PerceptronResult:
 class Perceptron:
     """Rosenblatt's rule: ``w += gamma y x`` on every mistake, sample after sample.
 
-    It is gradient descent of the error ``E = -y x . w`` of a misclassified sample, with the true label y. Annex II writes
-    the predicted one, hence no minus sign, and divides by ``|w|``.
+    It is gradient descent of the error ``E = -y x . w`` of a misclassified sample, with the true label y. Annex II
+    writes the predicted one, hence no minus sign, and divides by ``|w|``.
 
     Attributes
     ----------

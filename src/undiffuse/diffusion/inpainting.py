@@ -3,8 +3,8 @@
 ``thesis`` and ``repaint`` run the reverse process on the destroyed part and put the known part, freshly diffused to the
 level of each time, beside it; they end with the known part as it was. ``thesis`` visits each time once. ``repaint``
 (Lugmayr et al. 2022) diffuses the state back up by ``jump`` steps and denoises it again, so that each stretch of
-``jump`` steps but the last is made ``repeats`` times and the two parts can become consistent. Neither draws from the conditional law
-of the reverse process. ``smc`` does as ``particles`` grow: :mod:`undiffuse.diffusion.particles`.
+``jump`` steps but the last is made ``repeats`` times and the two parts can become consistent. Neither draws from the
+conditional law of the reverse process. ``smc`` does as ``particles`` grow: :mod:`undiffuse.diffusion.particles`.
 """
 
 from __future__ import annotations

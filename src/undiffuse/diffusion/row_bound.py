@@ -28,7 +28,8 @@ def row_bounds(
     The terms are those of :func:`undiffuse.bound`, with the variance of each reverse step that makes the bound
     tightest (Bao et al. 2022, Analytic-DPM): ``sigma_t^2 = beta~_t + beta_t^2/(alpha_t Delta_t) e_t``, times s^2,
     where ``e_t`` is the mean square error in xi per dimension, and at t = 1 the same for the decoder. For data that
-    are Gaussian with equal variances, and their own denoiser, only the mismatch of ``q(x_T)`` and ``N(0, s^2 I)`` is left.
+    are Gaussian with equal variances, and their own denoiser, only the mismatch of ``q(x_T)`` and ``N(0, s^2 I)`` is
+    left.
 
     The noise is the same for every row, ``draws`` of it at each time in pairs ``+-xi``, so a row's number does not
     depend on the others. The error of the Gaussian reference, whose expectation is known, is a control variate: only

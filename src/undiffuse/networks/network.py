@@ -38,8 +38,9 @@ class Architecture:
         What the network predicts; the thesis predicts the noise xi (eps-prediction).
     skip : {"none", "scalar", "gaussian"}
         What the network is added to: nothing (thesis), the best scalar multiple of ``x_t - sqrt(alpha_bar) mu`` (the
-        preconditioning of EDM, with its c_skip and c_out), or the full Wiener filter. With a skip the network learns only what that linear
-        theory misses, in units of its error; see :class:`~undiffuse.networks.parametrisation.Parametrisation`.
+        preconditioning of EDM, with its c_skip and c_out), or the full Wiener filter. With a skip the network learns
+        only what that linear theory misses, in units of its error; see
+        :class:`~undiffuse.networks.parametrisation.Parametrisation`.
     activation : str
         A name in :data:`~undiffuse.networks.activations.ACTIVATIONS`: "relu" (thesis), "linear", "sigmoid".
     tying : {"untied", "tied", "signed"}

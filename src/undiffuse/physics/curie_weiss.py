@@ -263,7 +263,10 @@ class CurieWeiss:
         return np.asarray(0.5 / np.tanh(tau) * mu**2 - 2 * _log_cosh(argument))
 
     def potential_large_time(self, mu: ArrayLike, tau: float) -> Floats:
-        """Equation (28) as it stands: ``mu^2/2 - 2 log cosh[m* (h + sqrt(N) mu theta)]``; wells 37 % too far out at tau = 0.5."""
+        """Equation (28) as it stands: ``mu^2/2 - 2 log cosh[m* (h + sqrt(N) mu theta)]``.
+
+        At tau = 0.5 its wells lie 37 % too far out.
+        """
         mu = np.asarray(mu, float)
         return np.asarray(0.5 * mu**2 - 2 * _log_cosh(self.m_star * (self.h + np.sqrt(self.N) * mu * np.exp(-tau))))
 

@@ -30,9 +30,9 @@ from undiffuse.support.threads import one_thread
 def forward_from(dim: int, T: int) -> ForwardProcess:
     """Times evenly spaced in the logarithm of ``a/b``, from ``sqrt(dim)`` at t = 1 down to ``1/sqrt(dim)`` at T.
 
-    At T the centres of the clusters are as far from the origin as the noise is wide, so beyond it nothing is learned; a start from pure noise
-    there costs the generated means about ``1/sqrt(dim)`` of their length. Below t = 1 the learned w would be so short
-    that its unit no longer saturates; from there the last step leads to ``x0_hat``.
+    At T the centres of the clusters are as far from the origin as the noise is wide, so beyond it nothing is learned; a
+    start from pure noise there costs the generated means about ``1/sqrt(dim)`` of their length. Below t = 1 the learned
+    w would be so short that its unit no longer saturates; from there the last step leads to ``x0_hat``.
 
     Raises
     ------

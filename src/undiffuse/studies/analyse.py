@@ -45,8 +45,8 @@ _WALKED = 3.2  # times the U-turns of their curve, that all measurements on a ba
 CAPTIONS = {
     "critical_times": (
         "Two copies, and a U-turn from data, end in the same class; mean over spread of the log odds of the own class; "
-        "curvature of the reverse potential half way between the class means, below zero where that point repels; and when "
-        "training points are told apart."
+        "curvature of the reverse potential half way between the class means, below zero where that point repels; "
+        "and when training points are told apart."
     ),
     "speciation_tree": "Successive speciation times of the classes, the first on the way back at the top.",
     "scores": (

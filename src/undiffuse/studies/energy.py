@@ -299,7 +299,7 @@ def _noise(settings: Settings, t: int, shape: tuple[int, int]) -> Floats:
 
 
 def _known(settings: Settings, found: FreeEnergy, data: Dataset, m: int) -> Known:
-    """Hold the density against the truth at some times, from the first to the last, evenly in the logarithm of OU time."""
+    """Hold the density against the truth at some times, from the first to the last, evenly in log OU time."""
     forward = found.energy.forward
     schedule = forward.schedule
     taus = np.geomspace(float(schedule.ou_time(1)), float(schedule.ou_time(schedule.T)), _KNOWN_TIMES)
