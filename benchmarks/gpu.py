@@ -3,19 +3,22 @@
     python benchmarks/gpu.py --json gpu.json
     python benchmarks/gpu.py slice --precision tf32 --engine triton
 
-- *slice*: Table 2's ``mnist-01`` to the letter, as many networks side by side as fit, a few of the 300 passes after
-  others that warm up; the whole bank is projected from it. Its floor is the bytes that each step cannot but move: a
-  weight is read for the products, then read and written with both moments, 28 bytes, at the rate of a copy on this GPU
-  in this run. With ``torch`` gradients are written out and read again, with ``triton`` they are not.
-- *laptop*: ``mnist-01-laptop`` from start to end.
+- *slice*: Table 2's ``mnist-01`` to the letter, a block of it or as many networks of one as fit, a few of the 300
+  passes after others that warm up; the whole bank is projected from it. Its floor is the bytes that each step cannot
+  but move: a weight is read for the products, then read and written with both moments, 28 bytes, at the rate of a copy
+  on this GPU in this run. With ``torch`` gradients are written out and read again, with ``triton`` they are not.
+- *laptop*: ``mnist-01-laptop`` from start to end, after a pass at each time in which kernels are compiled.
 - *sampling*: 1,000 digits of 1,000 steps from the bank that *laptop* trained.
 
-Without a GPU it says so and measures nothing.
+The file is written after each job. What fails is told in a line, and the others are measured. Without a GPU it says so
+and measures nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import importlib.util
 import sys
 import tempfile
 import time
@@ -31,14 +34,16 @@ import undiffuse as ud
 from timing import JsonFile, seconds
 from undiffuse.datasets import Dataset
 from undiffuse.networks import on_device
+from undiffuse.recipes.vary import with_share_of_passes
 from undiffuse.runs.config import Block, Config
 from undiffuse.support import gpu
 from undiffuse.support.errors import UserError
-from undiffuse.training import room, train_run
+from undiffuse.training import room, train_bank, train_run
 from undiffuse.training.blocks import BlockTrainer, total_passes
 
 BYTES = 28  # of each weight, that a step of Adam cannot but move
 WARM, TIMED = 2, 3  # passes of a slice
+COPIES = 10  # between two looks at the clock
 JOBS = ("slice", "laptop")
 ENGINES = ("torch", "triton")
 
@@ -56,14 +61,15 @@ class Row:
 
 
 def copy_rate(device: torch.device, count: int) -> float:
-    """Bytes a second that a copy of so many float32 reads and writes, the best of ten."""
+    """Bytes a second that copies of so many float32 read and write, the best of ten times ten."""
     source, target = torch.ones(count, device=device), torch.empty(count, device=device)
 
     def copy() -> None:
-        target.copy_(source)
-        _ = target[:1].cpu()  # which waits for it
+        for _ in range(COPIES):
+            target.copy_(source)
+        _ = target[:1].cpu()  # which waits for them
 
-    return 2 * 4 * count / min(seconds(copy) for _ in range(10))
+    return COPIES * 2 * 4 * count / min(seconds(copy) for _ in range(10))
 
 
 def changed(config: Config, **changes: object) -> Config:
@@ -77,7 +83,8 @@ def slice_of(config: Config, data: Dataset, engine: str, precision: str, rate: f
     t = config.diffusion.T
     short = changed(config, engine=engine, precision=precision, epochs=WARM + TIMED)
     training, a = short.training_at(t), short.architecture_at(t, data.dim)
-    count = room.at_once(training, a, Block(1, t), (len(data.train), len(data.held_out)), gpu.CUDA)
+    last = config.blocks()[-1]
+    count = room.at_once(training, a, last, (len(data.train), len(data.held_out)), gpu.CUDA)
     reference = ud.GaussianDenoiser.from_data(config.forward(), data.train)
     block = BlockTrainer(short, Block(t - count + 1, t), data.train, data.held_out, reference, gpu.CUDA)
     ends: list[tuple[float, int]] = []
@@ -90,11 +97,12 @@ def slice_of(config: Config, data: Dataset, engine: str, precision: str, rate: f
 
 
 def whole(config: Config, data: Dataset, engine: str, precision: str, n: int) -> list[Row]:
-    """The training from start to end, and samples of the bank it makes."""
+    """The training from start to end, once its kernels are compiled, and samples of the bank it makes."""
     config = changed(config, engine=engine, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         execution = ud.Execution(device="cuda", workers=1)
+        train_bank(with_share_of_passes(config, 1e-6), data, execution)  # one pass at each time
         training = seconds(lambda: train_run(config, data, run, execution=execution))
         bank, home = ud.Diffusion.load(run).bank, gpu.home(gpu.CUDA)
         on_device.sample(bank, n, home, sampler=ud.DDIM(steps=5))  # libraries are loaded
@@ -117,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--engine", action="append", choices=ENGINES, help="that makes the steps (both)")
     options = parser.parse_args(argv)
     rows: list[Row] = []
+    failed: list[str] = []
     try:
         file = JsonFile(parser, argv, options)
         if not gpu.is_there():
@@ -124,24 +133,42 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise SystemExit(2)
         home = gpu.home(gpu.CUDA)
         rate = copy_rate(home, 1 << 28)
+        about = {"measured": date.today().isoformat(), "bytes a second": rate, **versions(home)}
         for name in options.jobs or JOBS:
             config = ud.config.load("mnist-01" if name == "slice" else "mnist-01-laptop")
             data = ud.datasets.load(config)
             ways = product(options.engine or ENGINES, options.precision or ("float32", "tf32", "bfloat16"))
             for engine, precision in ways:
-                print(f"measuring {name} by {engine} in {precision}", file=sys.stderr, flush=True)
-                found = [slice_of(config, data, engine, precision, rate)] if name == "slice" else []
-                rows += found or whole(config, data, engine, precision, 1000)
+                what = f"{name} by {engine} in {precision}"
+                print(f"measuring {what}", file=sys.stderr, flush=True)
+                try:
+                    found = [slice_of(config, data, engine, precision, rate)] if name == "slice" else []
+                    rows += found or whole(config, data, engine, precision, 1000)
+                except (UserError, RuntimeError) as error:  # RuntimeError is what CUDA and Triton raise
+                    failed.append(f"{what}: {error}")
+                    print(failed[-1], file=sys.stderr, flush=True)
+                file.write(about | {"rows": [asdict(row) for row in rows], "failed": failed})
     except UserError as error:
         parser.error(str(error))
+    show(rows)
+    if failed:
+        raise SystemExit(1)
+
+
+def versions(home: torch.device) -> dict[str, str | None]:
+    """The device, and what drives it."""
+    device = torch.cuda.get_device_name() if home.type == "cuda" else "none"
+    triton = importlib.metadata.version("triton") if importlib.util.find_spec("triton") else None
+    return {"device": device, "torch": torch.__version__, "CUDA": torch.version.cuda, "triton": triton}
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the table."""
     print(f"{'seconds':34} {'engine':>7} {'precision':>9} {'networks':>8} {'floor':>8} {'ours':>8} {'ratio':>6}")
     for row in rows:
         floor, ratio = ("", "") if row.floor is None else (f"{row.floor:.1f}", f"{row.seconds / row.floor:.2f}")
         print(f"{row.job:34} {row.engine:>7} {row.precision:>9} {row.networks or '':>8} ", end="")
         print(f"{floor:>8} {row.seconds:8.1f} {ratio:>6}")
-    device = torch.cuda.get_device_name() if home.type == "cuda" else "none"
-    about = {"measured": date.today().isoformat(), "device": device, "bytes a second": rate}
-    file.write(about | {"rows": [asdict(row) for row in rows]})
 
 
 if __name__ == "__main__":

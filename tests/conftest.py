@@ -80,3 +80,14 @@ def image_run_path(digits_run_path, classifiers, tmp_path_factory):
     path = shutil.copytree(digits_run_path, tmp_path_factory.mktemp("images") / "digits")
     RunFolder.open(path).keep(classifiers.to_files())
     return path
+
+
+@pytest.fixture
+def as_on_gpu(monkeypatch: pytest.MonkeyPatch) -> Execution:
+    """The device "cuda" lives on the processor: everything is called as on a GPU, and nothing is recorded."""
+    import torch
+
+    monkeypatch.setattr("undiffuse.support.gpu.is_there", lambda: True)
+    monkeypatch.setattr("undiffuse.support.gpu.home", lambda device: torch.device("cpu"))
+    monkeypatch.setattr("undiffuse.support.gpu.free_bytes", lambda: 8 << 30)
+    return Execution(device="cuda", workers=1)

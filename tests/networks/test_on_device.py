@@ -145,14 +145,6 @@ def test_a_chain_that_leaves_the_numbers_says_between_which_times():
 # -- commands ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def as_on_gpu(monkeypatch):
-    """The device "cuda" lives on the processor."""
-    monkeypatch.setattr("undiffuse.support.gpu.is_there", lambda: True)
-    monkeypatch.setattr("undiffuse.support.gpu.home", lambda device: CPU)
-    monkeypatch.setattr("undiffuse.support.gpu.free_bytes", lambda: 8 << 30)
-
-
 def test_sample_and_evaluate_take_the_device_and_say_it(as_on_gpu, tmp_path):
     settings = config.validate(toml.parse(TINY, "tiny"), "tiny")
     run = train_run(settings, datasets.load(settings), tmp_path / "run", execution=Execution(device="cpu", workers=1))

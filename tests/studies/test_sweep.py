@@ -90,3 +90,11 @@ def test_mistakes_are_found_before_anything_is_trained(capsys, tmp_path, tiny_fi
 def test_a_folder_that_is_taken_is_left_alone(capsys, tmp_path, tiny_file):
     (tmp_path / "thesis.tex").write_text("years of work")
     assert "--resume" in complaint(capsys, "sweep", tiny_file, "--over", OVER[0], "--out", tmp_path)
+
+
+def test_trainings_that_take_the_gpu_by_themselves_are_one_after_another(as_on_gpu, tiny_file, tmp_path):
+    """Another process would see no GPU here, where it is a processor by another name."""
+    changes = ("training.engine=torch", "training.epochs=1")
+    settings = sweep.Settings(str(tiny_file), over=OVER[1:], out=tmp_path / "grid", changes=changes, workers=2)
+    runs = [ud.RunFolder.open(point.run) for point in sweep.run(settings).points]
+    assert [run.manifest.device for run in runs] == ["cuda", "cuda"]

@@ -63,6 +63,21 @@ def test_in_float32_and_bfloat16_they_end_where_torch_does_to_rounding(rng, prod
                 assert gap.mean() < rounding / 20, f"{part} {name}"
 
 
+@pytest.mark.skipif(not COMPILES, reason="a processor records nothing")
+@pytest.mark.parametrize("products", ["float32", "tf32", "bfloat16"])
+def test_recorded_launches_of_the_kernel_end_where_plain_ones_do(rng, products):
+    """Sixteen passes, in the last of which the rarest kind of step is recorded."""
+    a = Architecture(20, 40)
+    states, (x, y) = fresh(rng, a, averaged=True), problem(rng, 20)
+    engines = [TorchEngine(a, states, Way(DEVICE, products, recorded=r, fused=True), 0.9) for r in (False, True)]
+    for _ in range(16):
+        errors = [engine.run_pass(x, y, 25, RATES, [1.0] * 3) for engine in engines]
+        np.testing.assert_allclose(*errors, rtol=1e-5)
+    for one, other in zip(*(engine.states() for engine in engines), strict=True):
+        np.testing.assert_allclose(one.weights.W, other.weights.W, atol=1e-5)
+        np.testing.assert_allclose(one.average.W, other.average.W, atol=1e-5)
+
+
 @interpreted
 def test_a_network_is_the_same_to_rounding_whatever_is_trained_beside_it(rng):
     a, ends = Architecture(20, 40), []
@@ -123,21 +138,26 @@ from undiffuse.kernels import products
 POINTERS = ("left", "right", "other_left", "other_right", "copy")
 for kind, precision, unit in (("*fp32", "ieee", "fma"), ("*fp32", "tf32", "tf32"), ("*bf16", "ieee", "bf16")):
     fixed = dict(two=True, copies=True, averages=True, precision=precision, whole=False, high=products._HIGH)
-    fixed |= dict(wide=products._WIDE, depth=products._DEPTH, decay_1=0.9, decay_2=0.999, epsilon=1e-8)
+    fixed |= dict(of_rows=4, of_columns=4, wide=products._WIDE, depth=products._DEPTH)
+    fixed |= dict(decay_1=0.9, decay_2=0.999, epsilon=1e-8)
     types = {}
     for name in products._moved.arg_names:
         types[name] = "constexpr" if name in fixed else kind if name in POINTERS else "*fp32"
     types |= dict(n="i32", rows="i32", columns="i32", share="fp32")
-    source = ASTSource(products._moved, types, constexprs=fixed)
+    aligned = [i for i, name in enumerate(products._moved.arg_names) if types[name].startswith("*")]
+    attributes = {(i,): [["tt.divisibility", 16]] for i in aligned}  # as memory that torch gives
+    source = ASTSource(products._moved, types, constexprs=fixed, attrs=attributes)
     made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": products._WARPS})
     assert len(made.asm["cubin"]) > 0
     assert unit in made.asm["ptx"]
+    assert made.asm["ptx"].count("st.global.v4") >= 5  # weights, moments, copy, average
     print(precision, kind)
 """
 
 
 def test_the_kernel_compiles_for_a_gpu_of_2022_in_all_three_precisions(tmp_path):
-    """For compute capability 9.0 (H100), in a process that does not interpret: TF32 and bfloat16 by tensor units."""
+    """For compute capability 9.0 (H100), in a process that does not interpret: TF32 and bfloat16 by tensor units, and
+    numbers moved by fours where rows and columns are multiples of four."""
     around = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     job = subprocess.run(
         [sys.executable, "-c", COMPILED],

@@ -7,6 +7,7 @@ weight costs when its gradient is written and read again, 28 are left.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from undiffuse.kernels.autoencoder import DECAY_1, DECAY_2, EPSILON
 
 _HIGH, _WIDE, _DEPTH = 64, 64, 16  # rows and columns of a tile; samples that are summed at once
 _WARPS = 16  # with few, the numbers of a tile do not fit in registers
+_VECTOR = 4  # numbers that are moved at once, where rows and columns are multiples
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -74,7 +76,7 @@ def move(array: Array, pairs: Sequence[Pair], numbers: torch.Tensor, share: floa
     weights, ((left, right), *others) = array.weights, pairs
     other_left, other_right = others[0] if others else (left, right)
     times, rows, columns = weights.shape
-    _moved[(triton.cdiv(rows, _HIGH), triton.cdiv(columns, _WIDE), times)](
+    _moved[(triton.cdiv(columns, _WIDE), triton.cdiv(rows, _HIGH), times)](
         *(part.contiguous() for part in (left, right, other_left, other_right)),
         weights,
         array.first,
@@ -91,6 +93,8 @@ def move(array: Array, pairs: Sequence[Pair], numbers: torch.Tensor, share: floa
         averages=array.average is not None,
         precision="tf32" if tf32 else "ieee",
         whole=weights.device.type == "cpu",  # Triton's interpreter has no products in bfloat16
+        of_rows=math.gcd(rows, _VECTOR),
+        of_columns=math.gcd(columns, _VECTOR),
         high=_HIGH,
         wide=_WIDE,
         depth=_DEPTH,
@@ -152,6 +156,8 @@ def _moved(
     averages: tl.constexpr,
     precision: tl.constexpr,
     whole: tl.constexpr,
+    of_rows: tl.constexpr,
+    of_columns: tl.constexpr,
     high: tl.constexpr,
     wide: tl.constexpr,
     depth: tl.constexpr,
@@ -160,8 +166,9 @@ def _moved(
     epsilon: tl.constexpr,
 ):
     """Move one tile of one network."""
+    rows, columns = rows // of_rows * of_rows, columns // of_columns * of_columns  # which the compiler then knows
     net = tl.program_id(2).to(tl.int64)
-    r, c = tl.program_id(0) * high + tl.arange(0, high), tl.program_id(1) * wide + tl.arange(0, wide)
+    r, c = tl.program_id(1) * high + tl.arange(0, high), tl.program_id(0) * wide + tl.arange(0, wide)
     g = tl.zeros((high, wide), dtype=weights.dtype.element_ty)
     g = _summed(g, left, right, net, n, rows, columns, r, c, precision, whole, depth)
     if two:

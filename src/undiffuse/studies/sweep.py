@@ -23,7 +23,7 @@ from undiffuse.studies import evaluate, train
 from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, PresetName, all_changes
-from undiffuse.support import results
+from undiffuse.support import gpu, results
 from undiffuse.support.backend import processes
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import one_of, require
@@ -149,19 +149,24 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     trainings = [_training(settings, point) for point in points]
     judged = settings.metric not in _OF_TRAINING
     configs = [configuration.load(t.preset, all_changes(t.changes, t.data), t.seed) for t in trainings]
-    for config in {(config.data, config.seed): config for config in configs}.values():
-        one_of("metric", settings.metric, [*_OF_TRAINING, *measure_names(datasets.load(config))])
+    dims = {}
+    for source, config in {(config.data, config.seed): config for config in configs}.items():
+        data = datasets.load(config)
+        one_of("metric", settings.metric, [*_OF_TRAINING, *measure_names(data)])
+        dims[source] = data.dim
     require(
         settings.resume or not settings.out.exists() or not any(settings.out.iterdir()),
         f"{settings.out} exists already: go on with it with --resume, or choose another --out",
     )
     backend = settings.backend.build()
     backend.check()
+    execution = Execution(settings.device, backend=backend)
+    devices = {execution.resolve(config, dims[config.data, config.seed])[0] for config in configs}
     if on_cost is not None and not backend.elsewhere:
         on_cost(_cost(configs, settings))
     make_folder(settings.out)
     calls = [(training, judged) for training in trainings]
-    found = backend.map(_measured, calls, settings.workers, on_progress, gpu=settings.device == "cuda")
+    found = backend.map(_measured, calls, settings.workers, on_progress, gpu=gpu.CUDA in devices)
     result = Result(
         preset=settings.preset,
         metric=settings.metric,

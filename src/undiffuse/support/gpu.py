@@ -58,7 +58,7 @@ def within_memory(what: str) -> Iterator[None]:
 
     try:
         yield
-    except torch.OutOfMemoryError:
+    except torch.cuda.OutOfMemoryError:
         raise UserError(f"the GPU's memory is too small for {what}") from None
 
 

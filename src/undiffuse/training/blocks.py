@@ -206,10 +206,9 @@ class BlockTrainer:
         warm_rate = self._training.warm_learning_rate if warm else None
         steps = -(-len(self._data[0]) // self._training.batch)
         for number in range(group.train.shape[1], passes):
-            x, y = examples.of_pass(number)
             rates = group.rate * learning_rates(self._training, number * steps, steps, passes * steps, warm_rate)
             with np.errstate(over="ignore", invalid="ignore"):  # what diverges is looked at below
-                error = engine.run_pass(x, y, self._training.batch, rates, weights)
+                error = engine.run_pass(*examples.of_pass(number), self._training.batch, rates, weights)
                 test_error = engine.errors(*test)
                 if seen is not None:
                     error = engine.errors(*seen)

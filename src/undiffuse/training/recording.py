@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import cache
 
 import torch
 
@@ -35,7 +36,7 @@ class Recording:
             return
         made = self._made[kind] = self._made.get(kind, 0) + 1
         if made <= _PLAIN:
-            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside = _aside()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 function()
@@ -43,6 +44,12 @@ class Recording:
             return
         if kind not in self._graphs:
             graph = self._graphs[kind] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._memory):  # nothing is computed yet
+            with torch.cuda.graph(graph, pool=self._memory, stream=_aside()):  # nothing is computed yet
                 function()
         self._graphs[kind].replay()
+
+
+@cache
+def _aside() -> torch.cuda.Stream:
+    """The one stream for recordings: libraries keep memory for each that they were ever called on."""
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]

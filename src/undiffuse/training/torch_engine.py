@@ -22,7 +22,8 @@ from undiffuse.training.state import TrainingState, mean_square
 if TYPE_CHECKING:
     from undiffuse.kernels.products import Pair
 
-_ROWS = 1024  # of a set whose error is measured on a GPU, so that hidden activities take little of its memory
+# On a GPU errors are measured on so many rows at once, and no more than make so many hidden activities, 128 MiB.
+_ROWS, _ACTIVITIES = 1024, 1 << 25
 _CPU = torch.device("cpu")
 
 
@@ -178,8 +179,9 @@ class TorchEngine:
             return mean_square(self.outputs(np.asarray(x)) - np.asarray(y))
         self._total.zero_()
         weights = self._whole()
-        for start in range(0, x.shape[1], _ROWS):
-            rows = slice(start, start + _ROWS)
+        count = max(1, min(_ROWS, _ACTIVITIES // weights["b_h"].numel()))
+        for start in range(0, x.shape[1], count):
+            rows = slice(start, start + count)
             gap = self._forward(x[:, rows], weights)[1] - y[:, rows]
             self._total += gap.square().sum(dim=(1, 2), dtype=torch.float64)
         return (self._total / (x.shape[1] * x.shape[2])).cpu().numpy()
