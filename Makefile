@@ -38,8 +38,8 @@ docs: $(VENV)/.docs  ## the documentation as a site in build/docs; a warning is 
 figures: $(VENV)/.developer  ## the pictures of the gallery that take minutes, by the commands on its page
 	$(BIN)/python tools/gallery.py
 
-clean:
-	rm -rf $(VENV) demo runs pictures build dist docs/_reference docs/notebooks
+clean:  ## everything that make made, but not runs/
+	rm -rf $(VENV) demo pictures build dist docs/_reference docs/notebooks
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -56,4 +56,4 @@ $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.developer: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[dev]'
-	touch $@ $(VENV)/.installed
+	touch $@ $(VENV)/.docs $(VENV)/.installed

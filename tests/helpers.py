@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 from undiffuse.cli import main
 from undiffuse.datasets import idx
@@ -105,3 +107,20 @@ def write_folder(path, images, labels, pack=lambda content: content, suffix=""):
         (path / f"{stem}-images-idx3-ubyte{suffix}").write_bytes(pack(idx.encode(images)))
         (path / f"{stem}-labels-idx1-ubyte{suffix}").write_bytes(pack(idx.encode(labels)))
     return path
+
+
+def links(text: str) -> list[tuple[str, str]]:
+    """File and heading of every link and picture of a page that leads to a file."""
+    found = re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text)
+    return [(target, heading) for target, heading in found if not target.startswith("http")]
+
+
+def check_links(page: Path, text: str) -> None:
+    """Assert that every link leads to a file and, in a page of text, to a heading."""
+    for target, heading in links(text):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if heading and file.suffix == ".md":
+            titles = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            names = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in names, f"{target}#{heading}"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers import check_links, links
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README.es.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CODE = {page: re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL) for page in PAGES}
@@ -32,17 +34,21 @@ def test_code_on_the_page_runs_from_top_to_bottom(page, tmp_path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    check_links(page, page.read_text(encoding="utf-8"))
 
 
 def test_commands_on_the_pages_exist():
     from undiffuse.cli import app
 
+    found = set()
     for page in PAGES:
-        for command in re.findall(r"^(?:\$ )?undiffuse ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        text = page.read_text(encoding="utf-8")
+        for command, sub in re.findall(r"^(?:\$ )?undiffuse ([a-z]+)(?: ([a-z-]+))?", text, flags=re.MULTILINE):
+            found.add(command)
             assert command in app, f"{page.name}: undiffuse {command}"
+            if app[command].default_command is None:
+                assert sub in app[command], f"{page.name}: undiffuse {command} {sub}"
+    assert {"run", "train", "sample", "physics"} <= found
 
 
 def test_the_site_builds_without_a_warning(tmp_path):
@@ -106,10 +112,8 @@ def test_both_readmes_show_the_same_commands_pages_and_numbers():
     # A command ends where what is said of it begins, after two blanks or more.
     commands = [re.findall(r"^(undiffuse\b.*?)(?: {2,}|$)", page, flags=re.MULTILINE) for page in pages]
     assert commands[0] == commands[1]
-    links = [
-        [target for target in re.findall(r"\]\(([^)#]+)\)", page) if not target.startswith("README")] for page in pages
-    ]
-    assert links[0] == links[1]
+    targets = [[link for link in links(page) if not link[0].startswith("README")] for page in pages]
+    assert targets[0] == targets[1]
     rows = [re.findall(r"^\| `(.*)$", page.replace(",", "."), flags=re.MULTILINE) for page in pages]
     numbers = [[re.findall(r"\d[\d.]*", row) for row in table] for table in rows]
     assert numbers[0] == numbers[1]

@@ -10,6 +10,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from helpers import check_links
+
 ROOT = Path(__file__).parents[1]
 BOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 sys.path.insert(0, str(ROOT / "tools"))
@@ -48,9 +50,7 @@ def test_every_section_asks_a_question_or_says_what_to_see(path):
 
 @each
 def test_links_of_a_notebook_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)\)", "\n".join(cells(path, "markdown"))):
-        if not target.startswith("http"):
-            assert (path.parent / target).exists(), target
+    check_links(path, "\n".join(cells(path, "markdown")))
 
 
 @each

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,6 @@ from undiffuse.support.memory import check_memory
 from undiffuse.support.optional import optional
 
 Format = Literal["npy", "npz", "csv", "hdf5", "idx", "png"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 ENDINGS: dict[str, Format] = {
     ".npy": "npy",
     ".npz": "npz",
@@ -33,7 +32,6 @@ ENDINGS: dict[str, Format] = {
 }
 _IDX_ENDINGS = ("-ubyte", "-ubyte.gz", "-ubyte.xz", ".idx")
 _SAMPLES, _LABELS = ("samples", "x", "X", "data"), ("labels", "y", "target")  # names looked for, in this order
-_WHITE = 255.0
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from undiffuse.diffusion.denoiser import Denoiser
 from undiffuse.diffusion.particles import clouds
 from undiffuse.diffusion.reverse import State
-from undiffuse.diffusion.samplers import Ancestral, Sampler, Step
+from undiffuse.diffusion.samplers import Ancestral, Sampler, Step, left_the_numbers
 from undiffuse.support.arrays import Floats, as_samples
-from undiffuse.support.errors import UserError, one_of, require
+from undiffuse.support.errors import one_of, require
 from undiffuse.support.streams import Purpose, Streams
 
 Mask = NDArray[np.bool_]
@@ -183,7 +183,7 @@ def inpaint_trajectory(
             moved, memory = sampler.move(denoiser, state, Step(t, following), noise, memory)
             state = np.where(mask, moved, known(following))
         if not np.isfinite(state).all():
-            raise UserError(f"the reverse process left the finite numbers between t = {t} and t = {following}")
+            raise left_the_numbers(Step(t, following))
         yield State(following, state)
 
 

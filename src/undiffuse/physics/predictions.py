@@ -24,7 +24,7 @@ from undiffuse.physics.curves import curvatures
 from undiffuse.physics.empirical import EmpiricalCurves
 from undiffuse.physics.resampling import of_starts
 from undiffuse.support.arrays import Float32, Floats
-from undiffuse.support.stats import axes_of_covariance, mean_and_stderr
+from undiffuse.support.stats import axes_of_covariance, exp_rows, mean_and_stderr
 from undiffuse.support.streams import Purpose, stream
 
 _DRAWS = 40_000  # samples behind the curve of Gaussian classes
@@ -295,9 +295,8 @@ class _SampledGaussians:
                 ],
                 axis=1,
             )
-            logs -= logs.max(axis=1, keepdims=True)
-            share = np.exp(logs)
-            kept = np.sum((share / share.sum(axis=1, keepdims=True)) ** 2, axis=1)
+            _, sums = exp_rows(logs)
+            kept = np.sum((logs / sums[:, None]) ** 2, axis=1)
             value += g.share * float(kept.mean())
             variance += g.share**2 * float(kept.var()) / len(noise)
         # The classes share their noise; taking their errors as fully correlated is on the safe side.

@@ -212,7 +212,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     seconds = _seconds(settings, denoiser, (energy, exact), points, x, on_cost)
     first, second, third, fourth = stages(on_progress, seconds)
     T = forward.T
-    found = _constants(energy, points, settings.seed, first)
+    found = free_energy(energy, points, seed=settings.seed, on_step=lambda u: first(u, T))
     floor = free_energy(exact, points, seed=settings.seed, on_step=lambda u: second(u, T))
     done = work(denoiser, x, t, trajectories=K, seed=settings.seed, on_step=lambda rows: third(rows, m))
     flow = flow_log_density(denoiser, x, t, on_step=lambda u: fourth(u, T))
@@ -287,11 +287,6 @@ def _reference(data: Dataset, denoiser: Denoiser) -> tuple[str, Energy]:
     if name == "empirical" or not hasattr(exact, "log_density"):
         return "Gaussian of the data", GaussianDenoiser.from_data(denoiser.forward, data.train)
     return name, exact
-
-
-def _constants(energy: Energy, points: Floats, seed: int, on_progress: OnProgress) -> FreeEnergy:
-    T = energy.forward.T
-    return free_energy(energy, points, seed=seed, on_step=lambda u: on_progress(u, T))
 
 
 def _noise(settings: Settings, t: int, shape: tuple[int, int]) -> Floats:

@@ -1,4 +1,4 @@
-"""``undiffuse figures thesis``: Figures 1 to 10 of the thesis, from the run folders of the models they show."""
+"""``undiffuse figures thesis``: Figures 1 to 11 of the thesis, from the run folders of the models they show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undiffuse.datasets import ImageData, SpiralData
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.runs.config import Config
 from undiffuse.runs.folder import RunFolder
-from undiffuse.studies import figures as run_figures
+from undiffuse.studies import figures as of_runs
 from undiffuse.studies.curie_weiss import figure_11
 from undiffuse.studies.keep import prepare, save_all
 from undiffuse.studies.open_run import OpenRun, RunLike
@@ -152,7 +152,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         raise UserError(f"none of the runs given is one that the thesis's figures show; they are\n{wanted}")
     found = {name: opened for name, opened in chosen.items() if opened is not None}
     if on_cost is not None:
-        on_cost(run_figures.cost([*found.values()]))
+        on_cost(of_runs.cost([*found.values()]))
     make_folder(settings.out)
     made: list[Path] = []
     for done, (number, (_, draw)) in enumerate(FIGURES.items(), start=1):
@@ -180,15 +180,15 @@ def runs_in(folder: Path) -> list[RunFolder]:
 
 def _figure_1(runs: Runs) -> dict[str, Figure]:
     return {
-        "1a_spiral": run_figures.forward_clouds(runs["spiral-2pi"]),
-        "1b_digits": run_figures.forward_images(runs["01"]),
+        "1a_spiral": of_runs.forward_clouds(runs["spiral-2pi"]),
+        "1b_digits": of_runs.forward_images(runs["01"]),
     }
 
 
 def _figure_2(runs: Runs) -> dict[str, Figure]:
     return {
-        "2a_spiral": run_figures.point_histograms(runs["spiral-2pi"]),
-        "2b_digit": run_figures.image_histograms(runs["01"]),
+        "2a_spiral": of_runs.point_histograms(runs["spiral-2pi"]),
+        "2b_digit": of_runs.image_histograms(runs["01"]),
     }
 
 
@@ -202,19 +202,19 @@ def _one_step(opened: OpenRun, t: int) -> tuple[Floats, Floats, Floats, Floats]:
 
 def _figure_3(runs: Runs) -> dict[str, Figure]:
     opened = runs["01"]
-    pixels = run_figures.pixels_of(opened.images[1])
+    pixels = of_runs.pixels_of(opened.images[1])
     return {"3_training": drawing.training_scheme(_one_step(opened, SHOWN_STEP), SHOWN_STEP, pixels)}
 
 
 def _figure_4(runs: Runs) -> dict[str, Figure]:
     opened = runs["01"]
     _, _, x_t, xi_hat = _one_step(opened, SHOWN_STEP)
-    net, pixels = opened.model.bank[SHOWN_STEP].architecture, run_figures.pixels_of(opened.images[1])
+    net, pixels = opened.model.bank[SHOWN_STEP].architecture, of_runs.pixels_of(opened.images[1])
     return {"4_autoencoder": drawing.architecture_scheme(x_t, xi_hat, net, SHOWN_STEP, pixels)}
 
 
 def _figure_5(runs: Runs) -> dict[str, Figure]:
-    return {"5_spirals": run_figures.generated_clouds([runs["spiral-2pi"], runs["spiral-3pi"]])}
+    return {"5_spirals": of_runs.generated_clouds([runs["spiral-2pi"], runs["spiral-3pi"]])}
 
 
 def _figure_6(runs: Runs) -> dict[str, Figure]:
@@ -222,25 +222,24 @@ def _figure_6(runs: Runs) -> dict[str, Figure]:
         (title, runs[name].model.sample(100, seed=1))
         for title, name in (("(a) weighted loss", "01-weighted"), ("(b) simple loss", "01"))
     ]
-    return {"6_generated": drawing.image_grid(sheets, run_figures.pixels_of(runs["01"].images[1]))}
+    return {"6_generated": drawing.image_grid(sheets, of_runs.pixels_of(runs["01"].images[1]))}
 
 
 def _figure_7(runs: Runs) -> dict[str, Figure]:
-    return {"7_trajectories": run_figures.image_trajectory(runs["01"])}
+    return {"7_trajectories": of_runs.image_trajectory(runs["01"])}
 
 
 def _figure_8(runs: Runs) -> dict[str, Figure]:
-    return {"8_reconstructions": run_figures.reconstruction_rows(runs["01"])}
+    return {"8_reconstructions": of_runs.reconstruction_rows(runs["01"])}
 
 
 def _figure_9(runs: Runs) -> dict[str, Figure]:
-    return {"9_improved_and_reconstructed": run_figures.improvement_rows(runs["01"])}
+    return {"9_improved_and_reconstructed": of_runs.improvement_rows(runs["01"])}
 
 
 def _figure_10(runs: Runs) -> dict[str, Figure]:
     return {
-        f"10{letters}_inpainted": run_figures.inpainting_rows(runs[name])
-        for letters, name in (("ab", "01"), ("c", "13"))
+        f"10{letters}_inpainted": of_runs.inpainting_rows(runs[name]) for letters, name in (("ab", "01"), ("c", "13"))
     }
 
 

@@ -154,9 +154,9 @@ class BlockTrainer:
                 raise StoppedError("training was asked to stop")
 
         diverged: list[int] = []
-        halves = {} if unfinished is None else self._halves(unfinished)
-        for times in self._plan(halves, progress):
-            group = halves[times[0]] if times[0] in halves else self._begin(times, progress)
+        resumed = {} if unfinished is None else self._resumed_parts(unfinished)
+        for times in self._plan(resumed, progress):
+            group = resumed[times[0]] if times[0] in resumed else self._begin(times, progress)
             while group.times:
                 on_pass(group.train.size)
                 with self._within_memory(group):
@@ -227,13 +227,13 @@ class BlockTrainer:
         """Times in groups that are trained side by side."""
         return [times[i : i + self._at_once] for i in range(0, len(times), self._at_once)]
 
-    def _halves(self, unfinished: Group) -> dict[int, Group]:
+    def _resumed_parts(self, unfinished: Group) -> dict[int, Group]:
         """A group in training, by its first time; cut where fewer networks fit side by side than when it was begun."""
         return {times[0]: unfinished.part(times) for times in self._cut(unfinished.times)}
 
-    def _plan(self, halves: dict[int, Group], progress: Progress) -> list[list[int]]:
+    def _plan(self, resumed: dict[int, Group], progress: Progress) -> list[list[int]]:
         """Groups left to train, those begun before first."""
-        begun = [group.times for group in halves.values()]
+        begun = [group.times for group in resumed.values()]
         done = {*progress.weights, *(t for times in begun for t in times)}
         left = [[t for t in times if t not in done] for times in self._groups]
         return begun + [times for times in left if times]
