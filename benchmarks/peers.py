@@ -92,7 +92,7 @@ CASES = {
     "digits": Case(
         "mnist-01-quick",
         ("bank", "mixture", "ForestDiffusion", "MLP", "UNet"),
-        ("mnist-01-quick:0.3", "mnist-01-quick", "mnist-01-short"),
+        ("mnist-01-quick:0.3", "mnist-01-quick", "mnist-01-short", "mnist-01-clear"),
         (60.0, 300.0, 1200.0),
         4,
         IMAGES,
