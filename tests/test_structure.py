@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,13 @@ def test_light_commands_load_nothing_heavy(words, tiny_run_path):
     job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert job.returncode == 0, job.stderr
     assert json.loads(job.stderr.splitlines()[-1]) == []
+
+
+def test_the_table_of_the_design_names_every_module():
+    """But those of the command line, one for each group of commands."""
+    page = (Path(__file__).parents[1] / "docs/design.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", page, flags=re.MULTILINE))
+    named = {folder: set(re.findall(r"`(\w+)`", row)) for folder, row in rows.items()}
+    places = [path.relative_to(SOURCE) for path in SOURCE.rglob("*.py") if path.stem != "__init__"]
+    inside = [place for place in places if len(place.parts) == 2 and place.parts[0] != "cli"]
+    assert [str(place) for place in inside if place.stem not in named[place.parts[0]]] == []
