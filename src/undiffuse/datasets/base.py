@@ -75,7 +75,10 @@ class Dataset:
         return Classes(self.train, classify(self.train)), Classes(self.held_out, classify(self.held_out))
 
     def exact(self, forward: ForwardProcess) -> tuple[str, Denoiser]:
-        """Name and exact denoiser: that of the data's law where it is known, else that of the training points."""
+        """Name of the exact denoiser that banks are set beside, and the denoiser: that of the training points.
+
+        Spins put that of their law in its place. Spirals do not, whose law only :meth:`law` has.
+        """
         return "empirical", EmpiricalDenoiser(forward, self.train)
 
     def law(self, forward: ForwardProcess) -> Denoiser | None:

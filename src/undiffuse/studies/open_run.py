@@ -126,7 +126,7 @@ class OpenRun:
 
     @cached_property
     def exact(self) -> tuple[str, Denoiser]:
-        """Name and exact denoiser: that of the data's law where it is known, else the empirical one."""
+        """See :meth:`~undiffuse.datasets.Dataset.exact`; the empirical one is made once."""
         name, denoiser = self.data.exact(self.config.forward())
         return (name, self.empirical) if name == "empirical" else (name, denoiser)
 
