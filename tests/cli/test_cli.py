@@ -244,3 +244,15 @@ def test_bad_start_is_a_warning_on_standard_error(capsys, tmp_path, tiny_file):
 def test_a_name_that_would_break_the_line_or_act_on_the_terminal_is_escaped(capsys, name):
     said = complaint(capsys, "lab", "curie-weiss", "--out", name, lines=1)
     assert name.encode("unicode_escape").decode() in said
+
+
+def test_files_of_a_run_are_not_overwritten_by_results_of_that_name(capsys, tiny_run_path):
+    manifest = (tiny_run_path / "manifest.json").read_bytes()
+    said = complaint(capsys, "uturn", tiny_run_path, "--out", tiny_run_path / "manifest.json", "--overwrite", lines=1)
+    assert "is in a run folder, whose files are not overwritten" in said
+    assert (tiny_run_path / "manifest.json").read_bytes() == manifest
+
+
+def test_figures_of_a_run_take_no_folder_of_runs(capsys, tiny_run_path, tmp_path):
+    said = complaint(capsys, "figures", tiny_run_path, "--runs", "nowhere", "--out", tmp_path / "f", lines=1)
+    assert "--runs nowhere: it is for the word thesis" in said

@@ -182,7 +182,7 @@ def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, ca
         (["physics", "curie-weiss", "--field", "9"], "leaves one of the two states a share of"),
         (["physics", "curie-weiss", "--spins", "1"], "N = 1: wanted a whole number of spins"),
         (["physics", "curie-weiss", "--spins", "20", "--spins", "20"], "wanted different numbers of spins"),
-        (["physics", "curie-weiss", "--walkers", "3"], "wanted at least 100 walkers"),
+        (["physics", "curie-weiss", "--walkers", "3"], "wanted at least 100"),
         (["physics", "langevin", "--walkers", "3"], "wanted at least 100"),
         (["physics", "critical-times", "spirall-2pi"], "did you mean 'spiral-2pi'"),
         (
@@ -219,3 +219,17 @@ def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, ca
 )
 def test_mistakes_get_one_line_and_exit_code_2(command, message, capsys):
     assert message in complaint(capsys, *command).splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("curie-weiss", "--walkers", 1),
+        ("curie-weiss", "--seed", -1),
+        ("curie-weiss", "--workers", 0),
+        ("langevin", "--seed", -1),
+    ],
+    ids=str,
+)
+def test_wrong_numbers_are_refused_before_the_cost_is_told(capsys, words):
+    complaint(capsys, "physics", *words, lines=1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import undiffuse as ud
+from helpers import complaint
 from undiffuse.cli import main
 from undiffuse.datasets.tables import read_table
 from undiffuse.runs import config
@@ -77,6 +78,28 @@ def test_the_preset_that_is_saved_makes_the_same_run(run_path, tmp_path):
 def test_a_finished_run_is_resumed_with_the_settings_it_has(run_path):
     path = str(run_path.parent / "pets.csv")
     assert main(["train", path, "--out", str(run_path), "--resume", "--workers", "1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--labels", "name", "--labels 'name': --resume goes on with the settings that the run has, 'kind'"),
+        ("--without", "age", "--without ('age',)"),
+        ("--missing", "drop", "--missing 'drop'"),
+        ("--seed", "99", "--seed 99: --resume goes on with the settings that the run has, 0"),
+        ("--minutes", "nan", "minutes"),
+        ("--save-preset", "new.toml", "leave --save-preset out"),
+    ],
+)
+def test_options_that_a_resumed_run_does_not_have_are_refused(run_path, capsys, option, value, message):
+    path = str(run_path.parent / "pets.csv")
+    assert message in complaint(capsys, "train", path, "--out", run_path, "--resume", option, value, lines=1)
+
+
+def test_options_that_a_resumed_run_has_may_be_repeated(run_path):
+    path = str(run_path.parent / "pets.csv")
+    again = ["--without", "name", "--labels", "kind", "--seed", "0", "--minutes", "1"]
+    assert main(["train", path, "--out", str(run_path), "--resume", "--workers", "1", *again]) == 0
 
 
 def test_every_choice_is_printed_with_its_reason_before_training(table, tmp_path, capsys):

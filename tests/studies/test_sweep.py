@@ -98,3 +98,23 @@ def test_trainings_that_take_the_gpu_by_themselves_are_one_after_another(as_on_g
     settings = sweep.Settings(str(tiny_file), over=OVER[1:], out=tmp_path / "grid", changes=changes, workers=2)
     runs = [ud.RunFolder.open(point.run) for point in sweep.run(settings).points]
     assert [run.manifest.device for run in runs] == ["cuda", "cuda"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--workers", 0), "workers = 0: wanted at least 1"),
+        (("--set", "training.epochs=2"), "--over training.epochs: it is given once more, by --set"),
+        (("--over", "seed=1,2", "--seed", 3), "--over seed: it is given once more, by --seed"),
+    ],
+)
+def test_what_a_sweep_would_have_to_ignore_is_refused(tiny_file, tmp_path, capsys, words, message):
+    out = tmp_path / "grid"
+    said = complaint(capsys, "sweep", tiny_file, "--over", OVER[0], "--out", out, *words, lines=1)
+    assert message in said
+    assert not out.exists()
+
+
+def test_a_sweep_does_not_go_into_a_run_folder(tiny_file, tiny_run_path, capsys):
+    said = complaint(capsys, "sweep", tiny_file, "--over", OVER[0], "--out", tiny_run_path, "--resume", lines=1)
+    assert "is a run folder" in said

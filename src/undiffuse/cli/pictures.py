@@ -16,6 +16,7 @@ from undiffuse.studies.lab_images import ImageResult
 from undiffuse.studies.lab_page import Result
 from undiffuse.studies.lab_plane import PlaneResult
 from undiffuse.studies.lab_spins import SpinResult
+from undiffuse.support.errors import require
 from undiffuse.support.memory import in_bytes
 from undiffuse.support.progress import progress
 
@@ -24,7 +25,9 @@ def figures(
     run: Path,
     *more: Path,
     out: Path,
-    runs: Annotated[Path, Parameter(help="With thesis and no runs named: where to look for them.")] = Path("runs"),
+    runs: Annotated[
+        Path | None, Parameter(help="With thesis and no runs named: where to look for them [runs].")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make the figures of one run or several, or Figures 1 to 11 of the thesis, as PNG files.
@@ -39,12 +42,13 @@ def figures(
         Folder to put them in; files of the same names are replaced.
     """
     if str(run) != "thesis":
+        require(runs is None, f"--runs {runs}: it is for the word thesis, and {run} is a run folder")
         with progress("drawing", "figures") as update:
             result = drawing.run(drawing.Settings((run, *more), out=out), update, say)
         answer(result, json, result.figures)
         return
     with progress("drawing", "figures") as update:
-        found = thesis.run(thesis.Settings(runs=more, under=runs, out=out), update, say)
+        found = thesis.run(thesis.Settings(runs=more, under=runs or Path("runs"), out=out), update, say)
     lines = list(found.figures)
     for number, commands in found.missing.items():
         lines += [f"Figure {number} is left out; it needs", *(f"  {command}" for command in commands)]

@@ -31,7 +31,7 @@ from undiffuse.support.errors import require
 from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import stderr, straight_line
-from undiffuse.support.streams import Purpose, stream
+from undiffuse.support.streams import Purpose, check_seed, stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -156,6 +156,9 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         len(models) >= 1 and len(set(sizes)) == len(sizes), f"sizes {list(sizes)}: wanted different numbers of spins"
     )
     check_points(settings.points, least=2)
+    check_seed(seed)
+    require(settings.walkers >= 100, f"walkers = {settings.walkers}: wanted at least 100, for errors to be known")
+    processes(settings.workers, 1)
     for model in models:
         model.require_two_states()
     check_memory(4 * 8 * settings.walkers * max(sizes), f"moving {settings.walkers} walkers of {max(sizes)} spins")

@@ -25,7 +25,7 @@ from undiffuse.support.errors import require
 from undiffuse.support.memory import check_memory
 from undiffuse.support.progress import OnProgress, silent
 from undiffuse.support.stats import share_stderr
-from undiffuse.support.streams import Purpose, stream
+from undiffuse.support.streams import Purpose, check_seed, stream
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,6 +108,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     prepare(settings.out)
     walkers = settings.walkers
     require(walkers >= 100, f"walkers = {walkers}: wanted at least 100")
+    check_seed(settings.seed)
     check_memory(16 * 8 * walkers, f"moving {walkers} walkers")
     start = time.monotonic()
     forward = ForwardProcess(NoiseSchedule.at_ou_times(np.linspace(0.01, 4, 400)))

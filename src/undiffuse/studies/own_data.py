@@ -54,13 +54,15 @@ def recipe(path: str, options: OwnOptions, changes: tuple[str, ...], seed: int |
     return chosen
 
 
-def resumed(path: str, changes: tuple[str, ...], run: Path) -> tuple[Config, Dataset]:
+def resumed(
+    path: str, options: OwnOptions, changes: tuple[str, ...], seed: int | None, run: Path
+) -> tuple[Config, Dataset]:
     """Settings and data of a run that was begun on data of one's own: those it has, since speed would choose others.
 
     Raises
     ------
     UserError
-        If the run is of other data, or settings are to be changed.
+        If the run is of other data, or anything that it has is to be changed.
     """
     config = RunFolder.open(run).config
     data = config.data
@@ -68,23 +70,37 @@ def resumed(path: str, changes: tuple[str, ...], run: Path) -> tuple[Config, Dat
         isinstance(data, FileData) and Path(data.path) == Path(path).absolute(),
         f"{run} was trained on other data than {path!r}: give another --out",
     )
-    require(not changes, "--resume goes on with the settings that the run has: leave --set out")
+    goes_on = "--resume goes on with the settings that the run has"
+    require(not changes, f"{goes_on}: leave --set out")
+    require(options.save_preset is None, f"{goes_on}, in {run / 'config.toml'}: leave --save-preset out")
+    if options.minutes is not None:
+        Budget(options.minutes)  # refuses what no training may take; how long this one takes was chosen when it began
+    asked = _section(path, options, {})
+    wished = [(f"--{name}", getattr(asked, name), getattr(data, name)) for name in _asked(options)]
+    wished += [] if seed is None else [("--seed", seed, config.seed)]
+    for name, wish, has in wished:
+        require(wish == has, f"{name} {wish!r}: {goes_on}, {has!r}; leave it out, or give another --out")
     return config, datasets.load(config)
 
 
 def _section(path: str, options: OwnOptions, given: Any) -> FileData:
-    labels = options.labels
-    if labels is not None and os.path.isfile(labels):
-        labels = str(Path(labels).absolute())
-    asked = {"labels": labels, "classes": options.classes, "without": options.without, "missing": options.missing}
     settings = {
         "name": "file",
         "path": str(Path(path).absolute()),
         "held_out": 1,
-        **{key: value for key, value in asked.items() if value},
+        **_asked(options),
         **(given if isinstance(given, dict) else {}),
     }
     section = datasets.section_of(settings)
     if not isinstance(section, FileData):
         raise UserError(f"data.name = {section.name!r}: {path!r} is a file, which is read as 'file'")
     return section
+
+
+def _asked(options: OwnOptions) -> dict[str, Any]:
+    """What is asked of the data, by the name that it has in their section."""
+    labels = options.labels
+    if labels is not None and os.path.isfile(labels):
+        labels = str(Path(labels).absolute())
+    asked = {"labels": labels, "classes": options.classes, "without": options.without, "missing": options.missing}
+    return {key: value for key, value in asked.items() if value}

@@ -170,7 +170,7 @@ def _configured(
         return config, datasets.load(config), ()
     require(settings.data is None, f"--data is for image presets; {settings.preset!r} is data itself")
     if settings.resume:
-        return *own_data.resumed(settings.preset, settings.changes, out), ()
+        return *own_data.resumed(settings.preset, settings.own, settings.changes, settings.seed, out), ()
     require_free(out, settings.overwrite)
     recipe = own_data.recipe(settings.preset, settings.own, settings.changes, settings.seed, execution)
     if before.on_recipe is not None:

@@ -108,5 +108,12 @@ LOCAL = Backend()
 
 
 def processes(workers: int | None, tasks: int) -> int:
-    """Return the number of worker processes for so many tasks: ``workers``, or one per core, and no idle ones."""
+    """Return the number of worker processes for so many tasks: ``workers``, or one per core, and no idle ones.
+
+    Raises
+    ------
+    UserError
+        If there are to be fewer than one.
+    """
+    require(workers is None or workers >= 1, f"workers = {workers}: wanted at least 1")
     return max(1, min(workers or cores(), tasks))

@@ -117,7 +117,7 @@ def check_output(path: str | Path, overwrite: bool, ending: str | None = None) -
     ------
     UserError
         If its name does not end in ``ending`` (such as ``".npy"``), where one is wanted, it is a folder, exists and
-        ``overwrite`` is false, or its folder is missing or may not be written in.
+        ``overwrite`` is false or it stands in a run folder, or its folder is missing or may not be written in.
     """
     path = Path(path)
     there = _is_there(path)
@@ -127,6 +127,8 @@ def check_output(path: str | Path, overwrite: bool, ending: str | None = None) -
     if there and not overwrite:
         raise UserError(f"{path} exists already: choose another name or give --overwrite")
     folder = path.absolute().parent
+    if there and all((folder / name).is_file() for name in ("manifest.json", "config.toml")):
+        raise UserError(f"{path} is in a run folder, whose files are not overwritten: choose another name")
     require(folder.is_dir(), f"there is no folder {str(path.parent)!r} to write {path.name} in")
     _require_writable(folder, f"cannot write {path}")
     return path

@@ -148,10 +148,15 @@ def key_words(seed: int, purpose: Purpose, *key: int) -> NDArray[np.uint32]:
     return sequence.generate_state(2).astype(np.uint32)
 
 
-def _check(seed: int, purpose: Purpose, key: tuple[int, ...]) -> None:
+def check_seed(seed: int) -> None:
+    """Raise a :class:`UserError` unless ``seed`` is an integer in 0..2^64 - 1."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise UserError(f"a seed is an integer, got {seed!r}")
     require(0 <= seed <= LARGEST_SEED, f"a seed is an integer in 0..2^64 - 1, got {seed}")
+
+
+def _check(seed: int, purpose: Purpose, key: tuple[int, ...]) -> None:
+    check_seed(seed)
     if len(key) != len(purpose.names) or not all(0 <= part < 2**32 for part in key):
         raise ValueError(f"the key of {purpose.name} is {purpose.names}, each in 0..2^32 - 1; got {key}")
 
