@@ -256,3 +256,10 @@ def test_files_of_a_run_are_not_overwritten_by_results_of_that_name(capsys, tiny
 def test_figures_of_a_run_take_no_folder_of_runs(capsys, tiny_run_path, tmp_path):
     said = complaint(capsys, "figures", tiny_run_path, "--runs", "nowhere", "--out", tmp_path / "f", lines=1)
     assert "--runs nowhere: it is for the word thesis" in said
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_one_line_and_leaves_nothing(capsys, tiny_file, tmp_path):
+    out = tmp_path / "run"
+    said = complaint(capsys, "train", tiny_file, "--set", "name=\udcff", "--out", out, lines=1)
+    assert "not UTF-8" in said
+    assert not out.exists()

@@ -206,9 +206,15 @@ def empty_folder(folder: Path) -> Source:
     return Source(folder)
 
 
+def key_of_no_array(folder: Path) -> Source:
+    np.save(folder / "x.npy", np.zeros((5, 2)))
+    return Source(folder / "x.npy", key="x")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (key_of_no_array, r"key 'x': it names an array of an .npz or HDF5 file, and .*x.npy' is npy"),
         (odd_picture, r"c.png has 5 x 4 pixels, a.png has 4 x 4: wanted images of one size"),
         (no_picture, r"a.png is not a PNG image"),
         (several_arrays, r"holds 'first', 'second', none of them called samples or x: .*--set data.key=NAME"),

@@ -148,6 +148,8 @@ def test_a_script_for_a_run_finishes_it(capsys, tmp_path, tiny_run_path):
         (["spiral-2pi", "--set", "training.epochs=0"], "training.epochs = 0"),
         (["spiral-2pi", "--workers", "0"], "workers = 0"),
         (["spiral-2pi", "--time", "1 hour"], "wanted one word"),
+        (["spiral-2pi", "--time", "banana"], "time = 'banana': wanted minutes, or such as 2:00:00"),
+        (["spiral-2pi", "--memory=-5"], "memory = '-5': wanted megabytes, or such as 2G"),
         (["RUN", "--seed", "3"], "no --set, --seed"),
     ],
 )

@@ -93,6 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(shorten(str(error), 500), 2)
     except FailedJobError as error:
         return _complain(str(error), 1)
+    except UnicodeEncodeError as error:
+        lost = error.object[error.start : error.end]
+        return _complain(f"{lost!r} stands for bytes that are not UTF-8, which no file of text can hold: rename it", 2)
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 128 + 13  # as SIGPIPE ends other programs

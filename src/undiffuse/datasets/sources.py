@@ -136,6 +136,10 @@ class Source:
         FailedJobError
             If the disk is broken.
         """
+        require(
+            self.key is None or self.kind in ("npz", "hdf5"),
+            f"key {self.key!r}: it names an array of an .npz or HDF5 file, and {str(self.path)!r} is {self.kind}",
+        )
         outside = self.labels is not None and _is_file_of_labels(self.labels)
         inside = replace(self, labels=None) if outside else self
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from dataclasses import KW_ONLY, dataclass
@@ -60,6 +61,11 @@ if [ -e "$out/manifest.json" ]; then resume=--resume; fi
 srun --overlap --ntasks=1 "$python" -m undiffuse train {training} --out "$out" $resume \\
   --backend dask --scheduler-file "$address"
 """
+
+
+# As man sbatch has them.
+_TIME = re.compile(r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}|UNLIMITED|INFINITE")
+_MEMORY = re.compile(r"\d+[KMGT]?")
 
 
 @Parameter(name="*")
@@ -137,6 +143,10 @@ def run(settings: Settings) -> Result:
     for name in ("time", "memory", "partition", "account"):
         value = getattr(settings, name)
         require(value is None or value.split() == [value], f"{name} = {value!r}: wanted one word")
+    require(
+        _TIME.fullmatch(settings.time), f"time = {settings.time!r}: wanted minutes, or such as 2:00:00 or 1-12:00:00"
+    )
+    require(_MEMORY.fullmatch(settings.memory), f"memory = {settings.memory!r}: wanted megabytes, or such as 2G")
     check_output(settings.script, settings.overwrite)
     folder = Path(settings.what)
     if (folder / "manifest.json").is_file():
