@@ -59,6 +59,18 @@ def resumed(
 ) -> tuple[Config, Dataset]:
     """Settings and data of a run that was begun on data of one's own: those it has, since speed would choose others.
 
+    Parameters
+    ----------
+    path : str
+        File or folder.
+    options : OwnOptions
+        Those that the run was begun with may be repeated.
+    changes : tuple of str
+        None are taken.
+    seed : int, optional
+        That of the run, if any.
+    run : path
+
     Raises
     ------
     UserError
