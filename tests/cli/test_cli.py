@@ -263,3 +263,10 @@ def test_a_name_that_is_not_utf8_is_refused_in_one_line_and_leaves_nothing(capsy
     said = complaint(capsys, "train", tiny_file, "--set", "name=\udcff", "--out", out, lines=1)
     assert "not UTF-8" in said
     assert not out.exists()
+
+
+@pytest.mark.parametrize("words", [("physics", "langevin", "--walkers", 100), ("likelihood",), ("starts",)], ids=str)
+def test_results_of_a_study_do_not_go_into_a_run_folder(capsys, tiny_run_path, words):
+    run = () if words[0] == "physics" else (tiny_run_path,)
+    said = complaint(capsys, *words, *run, "--out", tiny_run_path, lines=1)
+    assert "is a run folder: choose another --out" in said

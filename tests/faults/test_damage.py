@@ -107,6 +107,14 @@ def test_resuming_makes_a_damaged_file_again_to_the_same_bits_and_says_so(damage
     assert not states(path, "damaged", "missing")
 
 
+def test_resuming_makes_all_weights_again_where_their_folder_is_gone(damaged, whole):
+    path = damaged("weights", lambda folder, _: shutil.rmtree(folder))
+    with pytest.warns(UserWarning, match="is missing or damaged: trained again"):
+        train(TINY, path, resume=True)
+    before, after = contents(whole / "run"), contents(path)
+    assert {n for n in after if after[n] != before.get(n)} <= {"manifest.json"}
+
+
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("name", ["metrics.json", "bound.json"])
 def test_a_damaged_result_is_refused_by_name(damaged, name, how):

@@ -84,7 +84,7 @@ def test_a_finished_run_is_resumed_with_the_settings_it_has(run_path):
     ("option", "value", "message"),
     [
         ("--labels", "name", "--labels 'name': --resume goes on with the settings that the run has, 'kind'"),
-        ("--without", "age", "--without ('age',)"),
+        ("--without", "age", "--without age: --resume goes on with the settings that the run has"),
         ("--missing", "drop", "--missing 'drop'"),
         ("--seed", "99", "--seed 99: --resume goes on with the settings that the run has, 0"),
         ("--minutes", "nan", "minutes"),

@@ -56,5 +56,5 @@ def draw_view(axis: Axes, view: View, colour: str) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name that is no formula."""
-    return name.replace("$", r"\$")
+    """Return a name that is no formula, with bytes that are not UTF-8 as such."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")

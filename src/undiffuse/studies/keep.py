@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from undiffuse.support.errors import require
 from undiffuse.support.files import check_folder, make_folder, write_json
 from undiffuse.support.results import Result
 
@@ -34,6 +35,7 @@ def prepare(out: Path | None) -> None:
     """Make sure that :func:`keep` can write into a folder, before the work is done; UserError if it cannot."""
     if out is not None:
         check_folder(out)
+        require(not (out / "manifest.json").exists(), f"{out} is a run folder: choose another --out")
 
 
 def keep(out: Path, result: Found, drawn: Mapping[str, Figure]) -> Found:

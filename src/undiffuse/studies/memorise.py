@@ -223,6 +223,11 @@ def _twins(settings: Settings, on_progress: OnProgress, on_cost: OnCost | None) 
     require(seeds >= 1, f"seeds = {seeds}: wanted at least one pair")
     widths, backend = settings.hidden or (config.network.hidden,), settings.backend.build()
     require(min(widths) >= 1, f"hidden = {list(widths)}: wanted at least one hidden unit")
+    for name, several in (("n", sizes), ("hidden", widths)):
+        require(len(set(several)) == len(several), f"{name} = {list(several)}: wanted different ones")
+    T = bench.config.diffusion.T
+    steps = settings.sampler.steps or T
+    require(steps <= T, f"steps = {steps}: there are {T} times")
     dim = x.shape[1]
     check_memory(8 * samples * (8 * dim + 2 * max(sizes)), f"comparing {samples} samples")
     check_memory(

@@ -78,18 +78,19 @@ def resumed(
     """
     config = RunFolder.open(run).config
     data = config.data
-    require(
-        isinstance(data, FileData) and Path(data.path) == Path(path).absolute(),
-        f"{run} was trained on other data than {path!r}: give another --out",
-    )
+    if not isinstance(data, FileData) or Path(data.path) != Path(path).absolute():
+        raise UserError(f"{run} was trained on other data than {path!r}: give another --out")
     goes_on = "--resume goes on with the settings that the run has"
     require(not changes, f"{goes_on}: leave --set out")
     require(options.save_preset is None, f"{goes_on}, in {run / 'config.toml'}: leave --save-preset out")
     if options.minutes is not None:
         Budget(options.minutes)  # refuses what no training may take; how long this one takes was chosen when it began
     asked = _section(path, options, {})
-    wished = [(f"--{name}", getattr(asked, name), getattr(data, name)) for name in _asked(options)]
+    wished = [(f"--{name}", getattr(asked, name), getattr(data, name)) for name in _asked(options) if name != "without"]
     wished += [] if seed is None else [("--seed", seed, config.seed)]
+    # Columns that only count rows were left out besides, and a column may be given by its number.
+    named = {name for name in asked.without if not name.isdigit()}
+    require(named <= set(data.without), f"--without {', '.join(named)}: {goes_on}; leave it out, or give another --out")
     for name, wish, has in wished:
         require(wish == has, f"{name} {wish!r}: {goes_on}, {has!r}; leave it out, or give another --out")
     return config, datasets.load(config)

@@ -150,9 +150,6 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     given |= set() if settings.seed is None else {"seed"}
     for key, _ in points[0]:
         require(key not in given, f"--over {key}: it is given once more, by {'--seed' if key == 'seed' else '--set'}")
-    require(
-        not (settings.out / "manifest.json").exists(), f"{settings.out} is a run folder: a sweep wants one of its own"
-    )
     against = one_of("setting to draw against", settings.against or points[0][0][0], [key for key, _ in points[0]])
     trainings = [_training(settings, point) for point in points]
     judged = settings.metric not in _OF_TRAINING

@@ -8,7 +8,7 @@ from undiffuse.datasets import Dataset
 from undiffuse.diffusion.exact import GaussianDenoiser
 from undiffuse.runs.folder import RunFolder
 from undiffuse.support.errors import UserError
-from undiffuse.support.files import sha256, sha256_of, to_bytes, write_file
+from undiffuse.support.files import make_folder, sha256, sha256_of, to_bytes, write_file
 
 
 def repair(run: RunFolder, data: Dataset) -> None:
@@ -23,6 +23,7 @@ def repair(run: RunFolder, data: Dataset) -> None:
     UserError
         If the data no longer give the reference of the run.
     """
+    make_folder(run.path / "weights")
     reference = GaussianDenoiser.from_data(run.config.forward(), data.train)
     _write_again(run, "config.toml", run.config.to_toml().encode(), run.manifest.config_sha256)
     _write_again(run, "reference.safetensors", to_bytes(reference.to_arrays()), run.manifest.reference_sha256)
