@@ -270,3 +270,11 @@ def test_results_of_a_study_do_not_go_into_a_run_folder(capsys, tiny_run_path, w
     run = () if words[0] == "physics" else (tiny_run_path,)
     said = complaint(capsys, *words, *run, "--out", tiny_run_path, lines=1)
     assert "is a run folder: choose another --out" in said
+
+
+def test_a_name_with_a_dollar_is_no_formula(tiny_file, tmp_path, capsys):
+    """An odd number of them would be one that never ends, which only shows when all is trained."""
+    words = ("--over", "name=$x_{$,b", "--workers", 1, "--set", "training.epochs=1")
+    answer(capsys, "sweep", tiny_file, *words, "--metric", "train_error", "--out", tmp_path / "grid")
+    answer(capsys, "run", tiny_file, "--set", "name=$x_{$", "--workers", 1, "--out", tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").stat().st_size > 0

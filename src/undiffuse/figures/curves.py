@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, styled
+from undiffuse.figures.style import DATA, EMPIRICAL, GAUSSIAN, GREY, MODEL, panels, plain, styled
 from undiffuse.support.arrays import Floats
 from undiffuse.support.stats import normal_density
 
@@ -67,12 +67,12 @@ def against_setting(lines: Mapping[str, Sequence[tuple[str, float, float]]], set
     at = dict(zip(values, places, strict=True))
     for name, line in lines.items():
         points = sorted((at[value], measured, stderr) for value, measured, stderr in line)
-        axis.errorbar(*zip(*points, strict=True), marker="o", ms=3, capsize=2, label=name)  # x, y, error of y
+        axis.errorbar(*zip(*points, strict=True), marker="o", ms=3, capsize=2, label=plain(name))  # x, y, error of y
     if min(places) > 0 and max(places) >= 10 * min(places):
         axis.set_xscale("log")
-    axis.set_xticks(places, values)
+    axis.set_xticks(places, [plain(value) for value in values])
     axis.minorticks_off()
-    axis.set(xlabel=setting, ylabel=measure)
+    axis.set(xlabel=plain(setting), ylabel=plain(measure))
     if len(lines) > 1:
         axis.legend(fontsize=8)
     return figure

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undiffuse.figures.style import DATA, MODEL, panels, styled
+from undiffuse.figures.style import DATA, MODEL, panels, plain, styled
 from undiffuse.support.arrays import Floats
 from undiffuse.support.stats import normal_density
 
@@ -50,7 +50,7 @@ def image_grid(groups: Sequence[tuple[str, Floats]], pixels: Pixels, columns: in
     figure, axes = panels(1, len(groups), 0.42 * columns * len(groups), 0.42 * rows + 0.35)
     for axis, (title, x) in zip(axes[0], groups, strict=True):
         draw_sheet(axis, x, pixels, rows, columns)
-        axis.set(title=title)
+        axis.set(title=plain(title))
     return figure
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from undiffuse.figures.style import DATA, GREY, MODEL, cloud, panels, styled
+from undiffuse.figures.style import DATA, GREY, MODEL, cloud, panels, plain, styled
 from undiffuse.support.arrays import Floats
 from undiffuse.support.stats import normal_density
 
@@ -62,7 +62,7 @@ def generated(rows: Sequence[tuple[str, Floats, Floats]]) -> Figure:
         cloud(right, data, GREY)
         cloud(right, samples, MODEL)
         limit = 1.08 * float(np.abs(data).max())
-        names = (f"{title}: data", f"{len(samples)} samples", "samples over data (grey)")
+        names = (f"{plain(title)}: data", f"{len(samples)} samples", "samples over data (grey)")
         for axis, name in zip((left, middle, right), names, strict=True):
             axis.set(xlim=(-limit, limit), ylim=(-limit, limit), title=name, xlabel="$x_1$")
             axis.label_outer()

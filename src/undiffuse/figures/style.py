@@ -93,3 +93,8 @@ def _png(figure: Figure, dpi: int) -> bytes:
     with mpl.rc_context(_SETTINGS):
         figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def plain(name: str) -> str:
+    """Return a name of the user's as one that is no formula, with bytes that are not UTF-8 as such."""
+    return name.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")

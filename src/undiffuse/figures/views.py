@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from undiffuse.datasets.views import View
 from undiffuse.figures.images import Pixels, draw_sheet, image_grid
-from undiffuse.figures.style import DATA, MODEL, panels, styled
+from undiffuse.figures.style import DATA, MODEL, panels, plain, styled
 
 _BINS = 60
 _COLUMNS = 10  # of a sheet of images
@@ -35,26 +35,21 @@ def _axes(views: Sequence[View]) -> Figure:
 
 def draw_view(axis: Axes, view: View, colour: str) -> None:
     """Draw one view with its title; of images, the first hundred."""
-    axis.set(title=_plain(view.title))
+    axis.set(title=plain(view.title))
     if view.shape is not None:
         ((low, high),) = view.limits
         draw_sheet(axis, view.x[: _COLUMNS**2], Pixels(view.shape, low, high), _COLUMNS, _COLUMNS)
         return
-    axis.set(xlabel=_plain(view.names[0]), xlim=view.limits[0])
+    axis.set(xlabel=plain(view.names[0]), xlim=view.limits[0])
     axis.locator_params(axis="x", nbins=5)
     if view.kind == "histogram":
         axis.hist(view.x, bins=np.linspace(*view.limits[0], _BINS + 1).tolist(), density=True, color=colour, alpha=0.75)
         axis.set(yticks=[])
     elif view.kind == "points":
         axis.scatter(view.x[:, 0], view.x[:, 1], s=2.0, c=colour, alpha=0.55, linewidths=0, rasterized=True)
-        axis.set(ylim=view.limits[1], ylabel=_plain(view.names[1]))
+        axis.set(ylim=view.limits[1], ylabel=plain(view.names[1]))
     else:
         for values, name in zip(view.x.T[1:], view.names[1:], strict=True):
             axis.plot(view.x[:, 0], values, lw=0.8, label=name)
         axis.set(yscale="log")
         axis.legend(fontsize=8)
-
-
-def _plain(name: str) -> str:
-    """Return a name that is no formula, with bytes that are not UTF-8 as such."""
-    return name.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")
