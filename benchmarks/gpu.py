@@ -113,6 +113,22 @@ def whole(config: Config, data: Dataset, engine: str, precision: str, n: int) ->
     ]
 
 
+def versions(home: torch.device) -> dict[str, str | None]:
+    """The device, and what drives it."""
+    device = torch.cuda.get_device_name() if home.type == "cuda" else "none"
+    triton = importlib.metadata.version("triton") if importlib.util.find_spec("triton") else None
+    return {"device": device, "torch": torch.__version__, "CUDA": torch.version.cuda, "triton": triton}
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the table."""
+    print(f"{'seconds':34} {'engine':>7} {'precision':>9} {'networks':>8} {'floor':>8} {'ours':>8} {'ratio':>6}")
+    for row in rows:
+        floor, ratio = ("", "") if row.floor is None else (f"{row.floor:.1f}", f"{row.seconds / row.floor:.2f}")
+        print(f"{row.job:34} {row.engine:>7} {row.precision:>9} {row.networks or '':>8} ", end="")
+        print(f"{floor:>8} {row.seconds:8.1f} {ratio:>6}")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(
@@ -153,22 +169,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     show(rows)
     if failed:
         raise SystemExit(1)
-
-
-def versions(home: torch.device) -> dict[str, str | None]:
-    """The device, and what drives it."""
-    device = torch.cuda.get_device_name() if home.type == "cuda" else "none"
-    triton = importlib.metadata.version("triton") if importlib.util.find_spec("triton") else None
-    return {"device": device, "torch": torch.__version__, "CUDA": torch.version.cuda, "triton": triton}
-
-
-def show(rows: Sequence[Row]) -> None:
-    """Print the table."""
-    print(f"{'seconds':34} {'engine':>7} {'precision':>9} {'networks':>8} {'floor':>8} {'ours':>8} {'ratio':>6}")
-    for row in rows:
-        floor, ratio = ("", "") if row.floor is None else (f"{row.floor:.1f}", f"{row.seconds / row.floor:.2f}")
-        print(f"{row.job:34} {row.engine:>7} {row.precision:>9} {row.networks or '':>8} ", end="")
-        print(f"{floor:>8} {row.seconds:8.1f} {ratio:>6}")
 
 
 if __name__ == "__main__":

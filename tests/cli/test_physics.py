@@ -182,7 +182,7 @@ def test_the_exact_score_of_spins_is_that_of_their_model(spins_run, tmp_path, ca
         (["physics", "curie-weiss", "--field", "9"], "leaves one of the two states a share of"),
         (["physics", "curie-weiss", "--spins", "1"], "N = 1: wanted a whole number of spins"),
         (["physics", "curie-weiss", "--spins", "20", "--spins", "20"], "wanted different numbers of spins"),
-        (["physics", "curie-weiss", "--walkers", "3"], "wanted at least 100"),
+        (["physics", "curie-weiss", "--walkers", "3"], "wanted at least 100 walkers"),
         (["physics", "langevin", "--walkers", "3"], "wanted at least 100"),
         (["physics", "critical-times", "spirall-2pi"], "did you mean 'spiral-2pi'"),
         (

@@ -197,6 +197,11 @@ def walk_from_noise(
     return Walk(np.array(taus[::-1]), np.array(cumulants[::-1])), x
 
 
+def check_walkers(n: int) -> None:
+    """Raise a :class:`UserError` unless so many walkers give errors."""
+    require(n >= 100, f"n = {n}: wanted at least 100 walkers, for errors to be known")
+
+
 def symmetry_breaking(
     model: CurieWeiss,
     denoiser: MakeDenoiser | None = None,
@@ -229,7 +234,7 @@ def symmetry_breaking(
     """
     model.require_two_states()
     critical: dict[str, float | None] = {criterion: _critical_time(model, criterion) for criterion in CRITERIA}
-    require(n >= 100, f"n = {n}: wanted at least 100 walkers, for errors to be known")
+    check_walkers(n)
     check_points(points, least=2)
     forward = ForwardProcess(grid(model))
     schedule, exact = forward.schedule, CurieWeissDenoiser(forward, model)

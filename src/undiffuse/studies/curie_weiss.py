@@ -15,7 +15,7 @@ from undiffuse import figures as drawing
 from undiffuse.diffusion.forward import ForwardProcess
 from undiffuse.diffusion.schedule import NoiseSchedule
 from undiffuse.physics.agreement import Agreement
-from undiffuse.physics.breaking import STEP, Breaking, Walk, symmetry_breaking
+from undiffuse.physics.breaking import STEP, Breaking, Walk, check_walkers, symmetry_breaking
 from undiffuse.physics.crossings import check_points
 from undiffuse.physics.curie_weiss import CurieWeiss
 from undiffuse.physics.curie_weiss_denoiser import CurieWeissDenoiser, Method
@@ -25,7 +25,7 @@ from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Numbers
 from undiffuse.support import results
 from undiffuse.support.arrays import Floats
-from undiffuse.support.backend import processes
+from undiffuse.support.backend import check_workers, processes
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import require
 from undiffuse.support.memory import check_memory
@@ -157,8 +157,8 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     )
     check_points(settings.points, least=2)
     check_seed(seed)
-    require(settings.walkers >= 100, f"walkers = {settings.walkers}: wanted at least 100, for errors to be known")
-    processes(settings.workers, 1)
+    check_walkers(settings.walkers)
+    check_workers(settings.workers)
     for model in models:
         model.require_two_states()
     check_memory(4 * 8 * settings.walkers * max(sizes), f"moving {settings.walkers} walkers of {max(sizes)} spins")

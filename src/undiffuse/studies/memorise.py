@@ -225,9 +225,7 @@ def _twins(settings: Settings, on_progress: OnProgress, on_cost: OnCost | None) 
     require(min(widths) >= 1, f"hidden = {list(widths)}: wanted at least one hidden unit")
     for name, several in (("n", sizes), ("hidden", widths)):
         require(len(set(several)) == len(several), f"{name} = {list(several)}: wanted different ones")
-    T = bench.config.diffusion.T
-    steps = settings.sampler.steps or T
-    require(steps <= T, f"steps = {steps}: there are {T} times")
+    config.forward().schedule.spaced_times(settings.sampler.steps)  # refuses more steps than times
     dim = x.shape[1]
     check_memory(8 * samples * (8 * dim + 2 * max(sizes)), f"comparing {samples} samples")
     check_memory(

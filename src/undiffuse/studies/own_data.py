@@ -86,13 +86,15 @@ def resumed(
     if options.minutes is not None:
         Budget(options.minutes)  # refuses what no training may take; how long this one takes was chosen when it began
     asked = _section(path, options, {})
-    wished = [(f"--{name}", getattr(asked, name), getattr(data, name)) for name in _asked(options) if name != "without"]
-    wished += [] if seed is None else [("--seed", seed, config.seed)]
+    wished = {name: (getattr(asked, name), getattr(data, name)) for name in _asked(options)}
+    if seed is not None:
+        wished["seed"] = seed, config.seed
+    wished.pop("without", None)
+    for name, (wish, has) in wished.items():
+        require(wish == has, f"--{name} {wish!r}: {goes_on}, {has!r}; leave it out, or give another --out")
     # Columns that only count rows were left out besides, and a column may be given by its number.
     named = {name for name in asked.without if not name.isdigit()}
     require(named <= set(data.without), f"--without {', '.join(named)}: {goes_on}; leave it out, or give another --out")
-    for name, wish, has in wished:
-        require(wish == has, f"{name} {wish!r}: {goes_on}, {has!r}; leave it out, or give another --out")
     return config, datasets.load(config)
 
 

@@ -15,6 +15,7 @@ from undiffuse.runs import config as configuration
 from undiffuse.runs.folder import RunFolder
 from undiffuse.studies.options import Changes, Flag, IdxFolder, all_changes
 from undiffuse.support import results
+from undiffuse.support.backend import check_workers
 from undiffuse.support.errors import require
 from undiffuse.support.files import check_output, write_file
 
@@ -139,7 +140,7 @@ def run(settings: Settings) -> Result:
     UserError
         If what to train is no preset, file or run, a setting is wrong, or the script is there already.
     """
-    require(settings.workers >= 1, f"workers = {settings.workers}: wanted at least 1")
+    check_workers(settings.workers)
     for name in ("time", "memory", "partition", "account"):
         value = getattr(settings, name)
         require(value is None or value.split() == [value], f"{name} = {value!r}: wanted one word")

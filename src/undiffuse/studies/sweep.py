@@ -24,7 +24,7 @@ from undiffuse.studies.keep import Kept, keep, prepare
 from undiffuse.studies.open_run import OpenRun
 from undiffuse.studies.options import DEFAULT_BACKEND, BackendOptions, Changes, Flag, IdxFolder, PresetName, all_changes
 from undiffuse.support import gpu, results
-from undiffuse.support.backend import processes
+from undiffuse.support.backend import check_workers, processes
 from undiffuse.support.costs import Cost, OnCost
 from undiffuse.support.errors import one_of, require
 from undiffuse.support.files import make_folder
@@ -144,7 +144,7 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
         If a worker dies; what was trained is kept.
     """
     prepare(settings.out)
-    processes(settings.workers, 1)
+    check_workers(settings.workers)
     points = combinations(settings.over)
     given = {change.partition("=")[0].strip() for change in settings.changes}
     given |= set() if settings.seed is None else {"seed"}
@@ -166,9 +166,9 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     backend = settings.backend.build()
     backend.check()
     execution = Execution(settings.device, backend=backend)
-    devices = {execution.resolve(config, dims[config.data, config.seed])[0] for config in configs}
+    devices = [execution.resolve(config, dims[config.data, config.seed])[0] for config in configs]
     if on_cost is not None and not backend.elsewhere:
-        on_cost(_cost(configs, settings))
+        on_cost(_cost(configs, devices[0], settings.workers))
     make_folder(settings.out)
     calls = [(training, judged) for training in trainings]
     found = backend.map(_measured, calls, settings.workers, on_progress, gpu=gpu.CUDA in devices)
@@ -184,11 +184,10 @@ def run(settings: Settings, on_progress: OnProgress = silent, on_cost: OnCost | 
     return keep(settings.out, result, figures(result))
 
 
-def _cost(configs: Sequence[Config], settings: Settings) -> Cost:
-    """What the trainings will take if each takes what the first does."""
+def _cost(configs: Sequence[Config], device: str, workers: int | None) -> Cost:
+    """What the trainings will take if each takes what the first does on this device."""
     config, data = configs[0], datasets.load(configs[0])
-    device, _ = Execution(settings.device).resolve(config, data.dim)
-    several = processes(settings.workers, len(configs))
+    several = processes(workers, len(configs))
     seconds = len(configs) * training_seconds(config, pass_costs(config, data, device), 1) / several
     return Cost(seconds, f"{len(configs)} trainings on {several} workers, if all are like the first", "fewer values")
 

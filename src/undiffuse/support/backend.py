@@ -107,6 +107,11 @@ class Backend:
 LOCAL = Backend()
 
 
+def check_workers(workers: int | None) -> None:
+    """Raise a :class:`UserError` if there are to be fewer than one."""
+    require(workers is None or workers >= 1, f"workers = {workers}: wanted at least 1")
+
+
 def processes(workers: int | None, tasks: int) -> int:
     """Return the number of worker processes for so many tasks: ``workers``, or one per core, and no idle ones.
 
@@ -115,5 +120,5 @@ def processes(workers: int | None, tasks: int) -> int:
     UserError
         If there are to be fewer than one.
     """
-    require(workers is None or workers >= 1, f"workers = {workers}: wanted at least 1")
+    check_workers(workers)
     return max(1, min(workers or cores(), tasks))

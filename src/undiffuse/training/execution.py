@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from undiffuse.runs.config import Config
 from undiffuse.support import gpu
-from undiffuse.support.backend import LOCAL, Backend, processes
+from undiffuse.support.backend import LOCAL, Backend, check_workers, processes
 from undiffuse.support.errors import UserError, one_of, require
 from undiffuse.support.progress import OnProgress, in_notebook, notebook_bar, silent
 from undiffuse.training import engines
@@ -61,7 +61,7 @@ class Execution:
     notebook_bar: bool = True
 
     def __post_init__(self) -> None:
-        require(self.workers is None or self.workers >= 1, f"workers = {self.workers}: wanted at least 1")
+        check_workers(self.workers)
         one_of("device", self.device, DEVICES)
         require(self.scratch is None or self.scratch.is_dir(), f"there is no folder {str(self.scratch)!r} for scratch")
 
